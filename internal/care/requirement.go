@@ -1,0 +1,39 @@
+package care
+
+import "time"
+
+// RoleWish says whether a relying party wants one of the person's roles
+// (domain, 1.13).
+type RoleWish string
+
+// The wishes: none, the role of this session or a choice (scope
+// "selectedrole"), a new choice (scope "changedrole").
+const (
+	NoRole      RoleWish = ""
+	AnyRole     RoleWish = "selected"
+	AnotherRole RoleWish = "changed"
+)
+
+// Requirement is what must be true before a person is sent back to who asked.
+// The provider seals it; the sign-in room opens it and sends the browser to
+// ReturnTo when it is met. It is the only thing that passes between them.
+type Requirement struct {
+	// ClientID is the relying party, or "" for Carekey's own pages.
+	ClientID string `json:"c,omitempty"`
+	// Service is the relying party's name, for the pages.
+	Service string   `json:"s,omitempty"`
+	ACR     ACR      `json:"a"`
+	Methods []Method `json:"m"`
+	// AuthenticatedAfter is the earliest sign-in that counts (max_age, or the
+	// moment of the request for prompt=login); zero: any live session.
+	AuthenticatedAfter time.Time `json:"t,omitzero"`
+	Role               RoleWish  `json:"r,omitempty"`
+	// LoginHint is the address to fill in, if the relying party sent one.
+	LoginHint string `json:"h,omitempty"`
+	// ReturnTo is a path on this server, or the address of a registered
+	// relying party.
+	ReturnTo string `json:"u"`
+	// FormTarget is the origin that the last form of the journey leads to
+	// (Content-Security-Policy form-action), or "".
+	FormTarget string `json:"f,omitempty"`
+}
