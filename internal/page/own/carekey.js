@@ -1,0 +1,6 @@
+// Pages work without this script. It adds what makes them kinder: focus on the
+// error summary, show and hide for passwords, no double sending.
+import { initAll } from './nhsuk.js'
+
+document.body.classList.add('js-enabled', 'nhsuk-frontend-supported')
+initAll()

@@ -1,0 +1,190 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// View is one page as a handler asks for it.
+type View struct {
+	// Title is the page's name in the browser and, unless Heading or the
+	// template says otherwise, its one h1.
+	Title string
+	// Heading is the h1 where it differs from Title.
+	Heading string
+	// Section is the name in the header instead of Options.Service. It is a
+	// link only with SectionHref: in the middle of a sign-in it leads nowhere.
+	Section, SectionHref string
+	// Data is .Data in the template.
+	Data any
+	// Errors are shown in a summary on top and at their fields.
+	Errors []FieldError
+	// Values are what the person typed, kept after an error. Passwords and
+	// codes are never taken from here.
+	Values url.Values
+	// Journey is the sealed journey that {{form}} carries in field "j".
+	Journey string
+	// Back is the address of the back link, or "".
+	Back string
+	// FormTargets are the origins, other than our own, to which a form of
+	// this page may lead (CSP form-action also judges the redirects).
+	FormTargets []string
+	// Person is who is signed in, or nil.
+	Person *Person
+	// Notices are shown above the content until the person dismisses them.
+	Notices []Notice
+	// Refresh reloads a page that waits for somebody else. It is a response
+	// header, so that it works without JavaScript; 0 means never.
+	Refresh time.Duration
+	// Wide gives the content the whole width, for tables and tiles.
+	Wide bool
+}
+
+// FieldError is one mistake in a form, in words that say how to mend it.
+type FieldError struct {
+	// Field is the name of the input, or "" for the form as a whole.
+	Field string
+	// Message is a whole sentence without a full stop: "Enter your password".
+	Message string
+}
+
+// Person is who is signed in, as every page says it (decision 8).
+type Person struct {
+	// Name is as the person knows it: "Dr Amara OSEI".
+	Name, Email string
+	// AAL is the level of the session, "AAL2".
+	AAL string
+	// SignOut and NotYou are the paths that take the POST of their buttons.
+	SignOut, NotYou string
+}
+
+// Notice is a message from the operator that a person can dismiss.
+type Notice struct {
+	// ID is what the browser remembers: letters, digits and dashes.
+	ID   string
+	Text string
+}
+
+// scene is what a template sees as $: the view and what the kit knows.
+type scene struct {
+	View
+	Operator, Service, ServiceHref string
+	Dev                            bool
+	ThemeColour                    string
+	// CSRF is the token of this browser (N18; ASVS 3.5.1).
+	CSRF string
+	// Here is the path of this page, to come back to.
+	Here string
+}
+
+// FullTitle is the text of the title element: "Error: " first, as a screen
+// reader reads it first.
+func (s *scene) FullTitle() string {
+	title := s.Title + " – " + s.Service
+	if s.Operator != s.Service {
+		title += " – " + s.Operator
+	}
+	if len(s.Errors) > 0 {
+		return "Error: " + title
+	}
+	return title
+}
+
+// H1 is the text of the page's heading.
+func (s *scene) H1() string {
+	if s.Heading != "" {
+		return s.Heading
+	}
+	return s.Title
+}
+
+// errorOf returns the message at a field, or "".
+func (s *scene) errorOf(field string) string {
+	for _, e := range s.Errors {
+		if e.Field == field {
+			return e.Message
+		}
+	}
+	return ""
+}
+
+// Render writes a page. Nothing is sent before the whole page is made, so a
+// template that fails gives a clean fault page and never half a page.
+func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, v View) {
+	k := p.kit
+	if v.Person == nil && k.options.Person != nil {
+		v.Person = k.options.Person(r)
+	}
+	v.Notices = undismissed(r, v.Notices)
+	body, err := p.execute(name, k.scene(r, v))
+	if err != nil {
+		k.Fault(w, r, err)
+		return
+	}
+	k.send(w, r, status, v, body)
+}
+
+func (p *Pages) execute(name string, s *scene) ([]byte, error) {
+	t, ok := p.pages[name]
+	if !ok {
+		return nil, fmt.Errorf("rendering page %q: there is no such template", name)
+	}
+	var body bytes.Buffer
+	if err := t.ExecuteTemplate(&body, "layout", s); err != nil {
+		return nil, fmt.Errorf("rendering page %q: %w", name, err)
+	}
+	return body.Bytes(), nil
+}
+
+func (k *Kit) scene(r *http.Request, v View) *scene {
+	s := &scene{
+		View:     v,
+		Operator: k.options.Operator, Service: k.options.Service, ServiceHref: "/",
+		Dev:         k.options.Dev,
+		ThemeColour: k.options.Colours.Header,
+		CSRF:        k.token(Browser(r)),
+		Here:        r.URL.RequestURI(),
+	}
+	if v.Section != "" {
+		s.Service, s.ServiceHref = v.Section, v.SectionHref
+	}
+	return s
+}
+
+func (k *Kit) send(w http.ResponseWriter, r *http.Request, status int, v View, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Security-Policy", contentPolicy(v.FormTargets))
+	if v.Refresh > 0 {
+		h.Set("Refresh", strconv.Itoa(int(v.Refresh.Seconds())))
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+// contentPolicy allows what the pages are made of and nothing else (decision
+// 14; ASVS 3.4.3). Images may be data: because the QR code of a registration
+// holds a secret and so must have no address of its own.
+func contentPolicy(formTargets []string) string {
+	targets := []string{"'self'"}
+	for _, target := range formTargets {
+		u, err := url.Parse(target)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.ContainsAny(u.Host, " ;,'\"*") {
+			continue // a policy is no place for what is not an origin
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(targets, origin) {
+			targets = append(targets, origin)
+		}
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+		"form-action " + strings.Join(targets, " ") + "; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+}
