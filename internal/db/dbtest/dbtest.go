@@ -1,0 +1,81 @@
+// Package dbtest gives tests a fresh, migrated database of the real kinds: SQLite in a temporary folder, and PostgreSQL on a server of its own.
+//
+// Who comes in: tests, with the schemas of the rooms they try. What leaves: an open *db.DB that is closed and deleted after the test. It
+// never leaves a server or a database behind, and never stands in for either with something else.
+package dbtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/db"
+)
+
+// Each runs test on a fresh SQLite database and on a fresh PostgreSQL database.
+func Each(t *testing.T, schemas []fs.FS, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	EachAt(t, nil, schemas, test)
+}
+
+// EachAt is Each with the clock of the database given.
+func EachAt(t *testing.T, clock func() time.Time, schemas []fs.FS, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, open(t, db.Config{URL: SQLite(t, schemas...), Now: clock}))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		test(t, open(t, db.Config{URL: Postgres(t, schemas...), Now: clock}))
+	})
+}
+
+// Open is a fresh SQLite database, for tests that do not depend on the engine.
+func Open(t testing.TB, schemas ...fs.FS) *db.DB {
+	t.Helper()
+	return OpenAt(t, nil, schemas...)
+}
+
+// OpenAt is Open with the clock of the database given.
+func OpenAt(t testing.TB, clock func() time.Time, schemas ...fs.FS) *db.DB {
+	t.Helper()
+	return open(t, db.Config{URL: SQLite(t, schemas...), Now: clock})
+}
+
+func open(t testing.TB, config db.Config) *db.DB {
+	t.Helper()
+	d, err := db.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("closing the database: %v", err)
+		}
+	})
+	return d
+}
+
+// fingerprint names a set of schemas by its content.
+func fingerprint(schemas []fs.FS) (string, error) {
+	sum := sha256.New()
+	for _, schema := range schemas {
+		err := fs.WalkDir(schema, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			text, err := fs.ReadFile(schema, path)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(sum, "%q %q\n", path, text)
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12]), nil
+}
