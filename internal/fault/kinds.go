@@ -8,6 +8,8 @@ func Kinds() []*Kind {
 		Internal, Busy, Full,
 		NotFound, MethodNotAllowed, FormTooLarge, FormUnreadable, FormForged,
 		JourneyExpired, JourneyTampered, JourneyOtherBrowser, JourneyWrongStep,
+		NotAdmitted, LevelTooLow, NotFresh, AlreadyRegistered, JourneyFinished, AddressTaken, NoAuthenticator, DisavowalUnreadable,
+		TooManyAttempts, TriesUsedUp,
 	}
 }
 
@@ -114,5 +116,84 @@ var (
 		Sentence: "This form belongs to another step of what you are doing. Nothing was changed.",
 		Next:     "Go on from the page that is open, or start again.",
 		Desk:     "A form was sent to a step that it does not belong to: an old tab, or a program.",
+	}
+)
+
+// Faults of throttling (decision 9). Their words are the same whether or not
+// anybody has the address that was typed.
+var (
+	TooManyAttempts = &Kind{
+		Number: 390, Name: "too many attempts", Status: http.StatusTooManyRequests,
+		Title:    "Too many tries",
+		Sentence: "For security we have paused this after too many wrong tries.",
+		Next:     "Wait, then try again, or use another way to log in.",
+		Desk:     "Wrong passwords or codes: five make a short wait, ten make 15 minutes in that browser. Many wrong tries from one network make browsers that never signed in there wait. The wait ends by itself; a browser that signed in before has its own count. An operator can name a trusted network as exempt.",
+	}
+	TriesUsedUp = &Kind{
+		Number: 391, Name: "tries used up", Status: http.StatusTooManyRequests,
+		Title:    "This way of logging in is switched off",
+		Sentence: "There were too many wrong tries in a row, so for security this can no longer be used.",
+		Next:     "Use another way to log in, or ask your Registration Authority to register you again.",
+		Desk:     "100 wrong tries in a row (NIST SP 800-63B-4, 3.2.2). If the address has an identity, its authenticator is disabled: register it again, with the person present or by another authenticator of theirs.",
+	}
+)
+
+// Faults of the gate.
+var (
+	NotAdmitted = &Kind{
+		Number: 340, Name: "not admitted", Status: http.StatusForbidden,
+		Title:    "We could not let you in",
+		Sentence: "What was shown to us is not enough, or something changed while you were doing it. Nothing was changed.",
+		Next:     "Start again. If it happens again, call your Registration Authority and read out the reference.",
+		Desk:     "The gate refused: the identity is closed, the authenticator was suspended, replaced or removed meanwhile, or the proofs do not belong together. The log line with this reference says which.",
+	}
+	LevelTooLow = &Kind{
+		Number: 341, Name: "level too low", Status: http.StatusForbidden,
+		Title:    "This needs a stronger way to sign in",
+		Sentence: "The way you signed in does not reach the level that is asked for.",
+		Next:     "Use another way to sign in, such as a smartcard or a security key.",
+		Desk:     "The service or the change asks for a higher assurance level than the method used can reach.",
+	}
+	NotFresh = &Kind{
+		Number: 342, Name: "sign-in too old", Status: http.StatusForbidden,
+		Title:    "Sign in again first",
+		Sentence: "For your security, this change needs a sign-in of the last few minutes.",
+		Next:     "Sign in again and then make the change.",
+		Desk:     "Authenticators and addresses can only be changed shortly after signing in.",
+	}
+	AlreadyRegistered = &Kind{
+		Number: 343, Name: "already registered", Status: http.StatusConflict,
+		Title:    "You have this authenticator already",
+		Sentence: "You can register one of each type of authenticator.",
+		Next:     "To use a new device, replace the one that you have.",
+		Desk:     "The person holds an authenticator of this type. They can replace it in Care Identity Management, or by a new registration link.",
+	}
+	JourneyFinished = &Kind{
+		Number: 344, Name: "journey finished", Status: http.StatusConflict,
+		Title:    "This registration is finished",
+		Sentence: "The device was registered by this page already.",
+		Next:     "Sign in with it, or look at your authenticators in Care Identity Management.",
+		Desk:     "The last form of a registration was sent twice. The first one counted; nothing is wrong.",
+	}
+	AddressTaken = &Kind{
+		Number: 345, Name: "address taken", Status: http.StatusConflict,
+		Title:    "This email address cannot be used",
+		Sentence: "This address cannot become your sign-in address. Nothing was changed.",
+		Next:     "Use another address, or call your Registration Authority.",
+		Desk:     "Another identity has verified this address. One person may have two identities: look for a duplicate.",
+	}
+	NoAuthenticator = &Kind{
+		Number: 346, Name: "no such authenticator", Status: http.StatusNotFound,
+		Title:    "That authenticator is not there",
+		Sentence: "You have no such authenticator any more.",
+		Next:     "Look at the list of your authenticators.",
+		Desk:     "It was replaced or removed in the meantime, perhaps in another tab.",
+	}
+	DisavowalUnreadable = &Kind{
+		Number: 347, Name: "notice link unreadable", Status: http.StatusGone,
+		Title:    "This link no longer works",
+		Sentence: "Links in our notices work for ten days, and only when they are complete.",
+		Next:     "If you think that somebody else uses your identity, call your Registration Authority now.",
+		Desk:     "A \"this wasn't me\" link that is older than ten days or was cut off by a mail program. Suspend the authenticator for the person.",
 	}
 )

@@ -1,0 +1,71 @@
+package argon
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"carekey.dev/carekey/internal/fault"
+)
+
+// RetryAfter is what somebody is told whom a full pool turned away.
+const RetryAfter = 2 * time.Second
+
+// queuePerWorker bounds the wait: at the default cost a worker does this many
+// hashes in about a second.
+const queuePerWorker = 32
+
+// Pool bounds how many hashes are computed at once, and how many wait. Its
+// memory is size times the cost of one hash, however many people sign in.
+type Pool struct {
+	places  chan struct{} // everybody inside: working or waiting
+	workers chan struct{} // those who are working
+}
+
+// NewPool returns a pool of size workers; 0 takes one for each processor.
+func NewPool(size int) *Pool {
+	if size <= 0 {
+		size = runtime.GOMAXPROCS(0)
+	}
+	return &Pool{
+		places:  make(chan struct{}, size*(1+queuePerWorker)),
+		workers: make(chan struct{}, size),
+	}
+}
+
+// Place is a place in the pool. It is taken before an attempt is counted, so
+// that nobody loses a try to a full pool.
+type Place struct {
+	pool  *Pool
+	leave sync.Once
+}
+
+// Enter takes a place without waiting, or returns fault.Busy. The caller
+// leaves it.
+func (p *Pool) Enter() (*Place, error) {
+	select {
+	case p.places <- struct{}{}:
+		return &Place{pool: p}, nil
+	default:
+		return nil, fault.New(fault.Busy, fmt.Errorf("all %d places of the password pool are taken", cap(p.places))).After(RetryAfter)
+	}
+}
+
+// Leave gives the place back; doing it again does nothing.
+func (p *Place) Leave() {
+	p.leave.Do(func() { <-p.pool.places })
+}
+
+// run waits for a worker and runs work on it.
+func (p *Place) run(ctx context.Context, work func()) error {
+	select {
+	case p.pool.workers <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a password worker: %w", context.Cause(ctx))
+	}
+	defer func() { <-p.pool.workers }()
+	work()
+	return nil
+}

@@ -1,0 +1,223 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"carekey.dev/carekey/internal/audit"
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/session"
+)
+
+// Binding asks for a new authenticator. Who may have one is decided by what
+// comes with it:
+//
+//   - a Session of the same person, fresh when the journey began and at the
+//     level that the new authenticator can reach (N23), with a mailbox proof;
+//   - or the proof of a link that an RA confirmed, for this person and this
+//     type, with a mailbox proof (mailbox and link alone are not enough: the
+//     link's proof exists only after the RA has confirmed);
+//   - or, to replace an authenticator of the same type that is lost: its
+//     password, a saved recovery code, and a mailbox proof (N21).
+type Binding struct {
+	// Journey is the registration journey, which can be finished once.
+	Journey   string
+	Enrolment credential.Enrolment
+	Proofs    []credential.Proof
+	Session   *session.Session
+	// Replaces is the record that goes when the new one comes, or "".
+	Replaces string
+}
+
+// Bind creates the authenticator. The old one is removed, an unverified
+// address that was proven becomes verified, everyone concerned is told, all in
+// one transaction. Faults: NotAdmitted, NotFresh, AlreadyRegistered,
+// JourneyFinished, AddressTaken, and those of the proofs' own use.
+func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
+	f, err := weigh(b.Proofs)
+	if err != nil {
+		return credential.Record{}, err
+	}
+	if !b.Enrolment.Valid() || b.Enrolment.UID() != f.uid || f.address == "" {
+		return credential.Record{}, fault.New(fault.NotAdmitted, errors.New("enrolment, person and mailbox do not belong together"))
+	}
+	id := keys.Token(g.o.Random, 16)
+	mail, err := g.notices(ctx, event{
+		uid: f.uid, authenticator: id, template: registrationTemplate(b), method: b.Enrolment.Method(), also: f.address,
+	})
+	if err != nil {
+		return credential.Record{}, err
+	}
+	var record credential.Record
+	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := g.use(tx, f); err != nil {
+			return err
+		}
+		if err := open(tx, f.uid); err != nil {
+			return err
+		}
+		held, err := credential.Of(tx, f.uid)
+		if err != nil {
+			return err
+		}
+		by, err := authority(tx, b, f, held)
+		if err != nil {
+			return err
+		}
+		if err := verify(tx, f); err != nil {
+			return err
+		}
+		record, err = g.put(tx, id, b, held)
+		if err != nil {
+			return err
+		}
+		if err := outbox.PutAll(tx, mail); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Entry{
+			Action: "authenticator.registered", Subject: f.uid, Actor: string(f.uid),
+			Fields: []audit.Field{
+				{Name: "authenticator", Value: id}, {Name: "method", Value: string(record.Method)},
+				{Name: "replaces", Value: b.Replaces}, {Name: "authority", Value: by},
+			},
+		})
+	})
+	if err != nil {
+		return credential.Record{}, fmt.Errorf("binding an authenticator: %w", err)
+	}
+	return record, nil
+}
+
+// authority says by what right the authenticator is bound.
+func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string, error) {
+	method := b.Enrolment.Method()
+	if b.Session != nil {
+		return "session", sessionAuthority(tx, b.Session, f.uid, method)
+	}
+	replaced := slices.IndexFunc(held, func(r credential.Record) bool { return r.ID == b.Replaces })
+	var introduced, password, recovery, mailbox bool
+	for _, e := range f.evidence {
+		introduced = introduced || e.Introduced && e.Method == method
+		password = password || e.Password
+		recovery = recovery || e.RecoveryCode
+		mailbox = mailbox || e.Mailbox
+	}
+	switch {
+	case introduced && mailbox:
+		return "registration authority", nil
+	case password && recovery && mailbox && replaced >= 0 && held[replaced].Method == method && method.Highest() <= care.AAL2:
+		return "recovery code", nil
+	}
+	return "", fault.New(fault.NotAdmitted, errors.New("neither a session, nor an RA, nor a recovery stands behind this registration"))
+}
+
+// sessionAuthority checks a session that is to bind an authenticator or change
+// one: alive now, of this person, at the level of the new authenticator (N23).
+func sessionAuthority(tx *db.Tx, s *session.Session, uid care.UID, method care.Method) error {
+	now, err := session.Live(tx, s.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case now == nil || now.UID != uid:
+		return fault.New(fault.NotAdmitted, errors.New("the session is over or another person's"))
+	case now.AAL < method.Highest():
+		return fault.New(fault.LevelTooLow, fmt.Errorf("a session at %s cannot bind %s", now.AAL, method))
+	case !now.Fresh(tx.Now(), Fresh+proofLife):
+		return fault.New(fault.NotFresh, nil)
+	}
+	return nil
+}
+
+// verify makes a proven address the person's verified one if it was theirs
+// already but unverified.
+func verify(tx *db.Tx, f facts) error {
+	p, err := person.ByUID(tx, f.uid)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.EmailVerified && p.Email == f.address:
+		return nil
+	case p.Pending != f.address:
+		return fault.New(fault.NotAdmitted, errors.New("the proven mailbox is not the person's"))
+	}
+	if _, err := person.Verify(tx, f.uid, f.address); err != nil {
+		return taken(err)
+	}
+	return nil
+}
+
+func taken(err error) error {
+	if db.IsUnique(err) || errors.Is(err, person.ErrAddressTaken) {
+		return fault.New(fault.AddressTaken, err)
+	}
+	return err
+}
+
+// put creates the record, within the limit for its type, and removes the one
+// that it replaces.
+func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (credential.Record, error) {
+	method, same := b.Enrolment.Method(), 0
+	for _, r := range held {
+		if r.Journey == b.Journey {
+			return credential.Record{}, fault.New(fault.JourneyFinished, nil)
+		}
+		if r.Method == method && r.ID != b.Replaces {
+			same++
+		}
+	}
+	if same >= g.o.PerMethod {
+		return credential.Record{}, fault.New(fault.AlreadyRegistered, nil)
+	}
+	record, err := g.o.Binder.Bind(tx, id, b.Journey, b.Enrolment)
+	if errors.Is(err, credential.ErrJourneyFinished) {
+		return record, fault.New(fault.JourneyFinished, err)
+	}
+	if err != nil || b.Replaces == "" {
+		return record, err
+	}
+	if !slices.ContainsFunc(held, func(r credential.Record) bool { return r.ID == b.Replaces && r.Method == method }) {
+		return record, fault.New(fault.NotAdmitted, errors.New("what is to be replaced is not there"))
+	}
+	if b.Session != nil && b.Session.AuthenticatorID == b.Replaces {
+		if err := g.o.Opener.Rebind(tx, b.Session.ID, id); err != nil {
+			return record, err
+		}
+	}
+	if err := session.EndOf(tx, b.Replaces, "authenticator replaced"); err != nil {
+		return record, err
+	}
+	return record, g.o.Binder.Remove(tx, b.Replaces)
+}
+
+// BindDemo binds an authenticator of a world file, in dev mode only and only
+// for a person who has none of its type. It reports whether it did.
+func (g *Gate) BindDemo(tx *db.Tx, e credential.Enrolment) (bool, error) {
+	if !g.o.Demo || !e.Valid() || !e.Demo() {
+		return false, errors.New("authenticators come from a world file in dev mode only")
+	}
+	held, err := credential.Of(tx, e.UID())
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(held, func(r credential.Record) bool { return r.Method == e.Method() }) {
+		return false, nil
+	}
+	name := "world/" + string(e.UID()) + "/" + string(e.Method())
+	if _, err := g.o.Binder.Bind(tx, name, name, e); err != nil {
+		return false, err
+	}
+	return true, audit.Record(tx, audit.Entry{
+		Action: "authenticator.registered", Subject: e.UID(), Actor: "world file",
+		Fields: []audit.Field{{Name: "method", Value: string(e.Method())}, {Name: "authority", Value: "demo"}},
+	})
+}

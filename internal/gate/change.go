@@ -1,0 +1,272 @@
+package gate
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"carekey.dev/carekey/internal/audit"
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/session"
+)
+
+// Changing asks for a change of a secret. By what right:
+//
+//   - a fresh Session of the same person;
+//   - or a mailbox proof and a code of the app together, for a forgotten
+//     password (ASVS 6.4.3: a reset does not bypass the second factor; N21);
+//   - or Journey, the registration journey that bound the authenticator in the
+//     last 20 minutes, for its recovery codes.
+type Changing struct {
+	Change  credential.Change
+	Proofs  []credential.Proof
+	Session *session.Session
+	Journey string
+}
+
+// Change makes it, ends the person's other sessions if a password changed, and
+// tells the person. Faults: NotAdmitted, NotFresh, LevelTooLow.
+func (g *Gate) Change(ctx context.Context, c Changing) error {
+	uid := c.Change.UID()
+	mail, err := g.notices(ctx, event{uid: uid, authenticator: c.Change.AuthenticatorID(), template: changeTemplate(c.Change)})
+	if err != nil {
+		return err
+	}
+	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := open(tx, uid); err != nil {
+			return err
+		}
+		record, err := credential.ByID(tx, c.Change.AuthenticatorID())
+		if err != nil {
+			return fault.New(fault.NotAdmitted, err)
+		}
+		if record.UID != uid || !record.Usable() {
+			return fault.New(fault.NotAdmitted, errors.New("the authenticator is not usable by this person"))
+		}
+		by, err := g.changeAuthority(tx, c, record)
+		if err != nil {
+			return err
+		}
+		if err := c.Change.Store(tx); err != nil {
+			return err
+		}
+		if err := credential.Changed(tx, record.ID); err != nil {
+			return err
+		}
+		if err := g.endOthers(tx, c, uid); err != nil {
+			return err
+		}
+		if err := outbox.PutAll(tx, mail); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Entry{
+			Action: "authenticator.changed", Subject: uid, Actor: string(uid),
+			Fields: []audit.Field{
+				{Name: "authenticator", Value: record.ID}, {Name: "what", Value: c.Change.What()}, {Name: "authority", Value: by},
+			},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("changing a %s: %w", c.Change.What(), err)
+	}
+	return nil
+}
+
+func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) (string, error) {
+	switch {
+	case c.Session != nil:
+		return "session", sessionAuthority(tx, c.Session, record.UID, record.Method)
+	case c.Journey != "":
+		if record.Journey != c.Journey || tx.Now().Sub(record.RegisteredAt) > proofLife {
+			return "", fault.New(fault.NotAdmitted, errors.New("another journey registered this authenticator"))
+		}
+		return "registration", nil
+	}
+	f, err := weigh(c.Proofs)
+	if err != nil {
+		return "", err
+	}
+	var mailbox, code bool
+	for _, e := range f.evidence {
+		mailbox = mailbox || e.Mailbox
+		code = code || e.TypedCode
+	}
+	if f.uid != record.UID || f.authenticator != record.ID || !mailbox || !code {
+		return "", fault.New(fault.NotAdmitted, errors.New("a reset needs the mailbox and the app"))
+	}
+	return "mailbox and app", g.use(tx, f)
+}
+
+func (g *Gate) endOthers(tx *db.Tx, c Changing, uid care.UID) error {
+	if c.Change.What() != credential.Password {
+		return nil
+	}
+	if c.Session == nil {
+		return session.EndAll(tx, uid, "password changed")
+	}
+	return session.EndOthers(tx, uid, c.Session.ID, "password changed")
+}
+
+// ProveAddress makes a proven mailbox the person's sign-in address, by a fresh
+// session (decision: changing it needs a fresh sign-in). The old and the new
+// address are told. Faults: NotAdmitted, NotFresh, AddressTaken.
+func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox credential.Proof) error {
+	f, err := weigh([]credential.Proof{mailbox})
+	if err != nil {
+		return err
+	}
+	if f.address == "" || f.uid != s.UID {
+		return fault.New(fault.NotAdmitted, errors.New("no mailbox of this person"))
+	}
+	mail, err := g.notices(ctx, event{uid: f.uid, authenticator: s.AuthenticatorID, template: outbox.AddressChanged, also: f.address})
+	if err != nil {
+		return err
+	}
+	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := g.use(tx, f); err != nil {
+			return err
+		}
+		if err := open(tx, f.uid); err != nil {
+			return err
+		}
+		live, err := session.Live(tx, s.ID)
+		if err != nil {
+			return err
+		}
+		if live == nil || !live.Fresh(tx.Now(), Fresh+proofLife) {
+			return fault.New(fault.NotFresh, nil)
+		}
+		old, err := person.Verify(tx, f.uid, f.address)
+		if err != nil {
+			return taken(err)
+		}
+		if err := outbox.PutAll(tx, mail); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Entry{
+			Action: "address.verified", Subject: f.uid, Actor: string(f.uid), Session: live.SID,
+			Fields: []audit.Field{
+				{Name: "old", Value: string(old), Personal: true}, {Name: "new", Value: string(f.address), Personal: true},
+			},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("proving an address: %w", err)
+	}
+	return nil
+}
+
+// ReportLost suspends a person's authenticator at any level, ends the sessions
+// that it opened, and tells the person.
+func (g *Gate) ReportLost(ctx context.Context, s *session.Session, authenticatorID string) error {
+	return g.suspend(ctx, s.UID, authenticatorID, "reported lost", "")
+}
+
+func (g *Gate) suspend(ctx context.Context, uid care.UID, id, why string, endAll string) error {
+	mail, err := g.notices(ctx, event{uid: uid, authenticator: id, template: outbox.AuthenticatorSuspended})
+	if err != nil {
+		return err
+	}
+	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		record, err := credential.ByID(tx, id)
+		if errors.Is(err, db.ErrNoRows) || err == nil && record.UID != uid {
+			return fault.New(fault.NoAuthenticator, err)
+		}
+		if err != nil {
+			return err
+		}
+		if endAll != "" {
+			err = session.EndAll(tx, uid, endAll)
+		} else {
+			err = session.EndOf(tx, id, why)
+		}
+		if err != nil || !record.SuspendedAt.IsZero() {
+			return err
+		}
+		if err := credential.Suspend(tx, id, why); err != nil {
+			return err
+		}
+		if err := outbox.PutAll(tx, mail); err != nil {
+			return err
+		}
+		return audit.Record(tx, audit.Entry{
+			Action: "authenticator.suspended", Subject: uid, Actor: string(uid),
+			Fields: []audit.Field{{Name: "authenticator", Value: id}, {Name: "why", Value: why}},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("suspending an authenticator: %w", err)
+	}
+	return nil
+}
+
+// disavowLife is how long a "this wasn't me" link works (ten days, as
+// login.gov).
+const disavowLife = 240 * time.Hour
+
+type disavowal struct {
+	UID           care.UID  `json:"u"`
+	Authenticator string    `json:"a"`
+	Until         time.Time `json:"t"`
+}
+
+func (g *Gate) disavowal(uid care.UID, authenticator string, now time.Time) (string, error) {
+	plain, err := json.Marshal(disavowal{uid, authenticator, now.Add(disavowLife)})
+	if err != nil {
+		return "", err
+	}
+	sealed, err := g.disavow.Seal(plain, nil)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// CheckDisavowal reports whether a "this wasn't me" link still works, and
+// changes nothing. Fault: DisavowalUnreadable.
+func (g *Gate) CheckDisavowal(token string) error {
+	_, err := g.readDisavowal(token)
+	return err
+}
+
+// Disavow is "this wasn't me": it ends every session of the person and
+// suspends the authenticator that the notice was about. Nobody needs to be
+// signed in. Doing it twice changes nothing more. Fault: DisavowalUnreadable.
+func (g *Gate) Disavow(ctx context.Context, token string) error {
+	d, err := g.readDisavowal(token)
+	if err != nil {
+		return err
+	}
+	err = g.suspend(ctx, d.UID, d.Authenticator, "holder said: this was not me", "holder said: this was not me")
+	if !fault.Has(err, fault.NoAuthenticator) {
+		return err
+	}
+	// It was replaced or removed meanwhile; the sessions still have to end.
+	return g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.EndAll(tx, d.UID, "holder said: this was not me")
+	})
+}
+
+func (g *Gate) readDisavowal(token string) (disavowal, error) {
+	var d disavowal
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return d, fault.New(fault.DisavowalUnreadable, err)
+	}
+	plain, err := g.disavow.Open(sealed, nil)
+	if err != nil {
+		return d, fault.New(fault.DisavowalUnreadable, err)
+	}
+	if err := json.Unmarshal(plain, &d); err != nil {
+		return d, fault.New(fault.DisavowalUnreadable, err)
+	}
+	if !g.o.DB.Now().Before(d.Until) {
+		return d, fault.New(fault.DisavowalUnreadable, errors.New("older than ten days"))
+	}
+	return d, nil
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/keys"
+)
+
+// deviceCookie remembers that a person signed in with this browser before. It
+// never replaces a proof (N19); it gives the browser a throttling budget of
+// its own, so that a stranger's wrong guesses elsewhere do not lock it out.
+const deviceCookie = "__Host-device"
+
+// deviceLife is how long the cookie lives: 400 days, which is the longest that
+// browsers keep one.
+const deviceLife = 400 * 24 * 60 * 60
+
+// devicePeople is how many people one browser remembers; the oldest is
+// forgotten first.
+const devicePeople = 12
+
+// Devices reads and writes device cookies.
+type Devices struct {
+	sealer *keys.Sealer
+	mac    *keys.MAC
+	random io.Reader
+}
+
+// NewDevices returns the reader and writer of device cookies.
+func NewDevices(ring *keys.Ring, random io.Reader) *Devices {
+	return &Devices{sealer: ring.Sealer("device"), mac: ring.MAC("device"), random: random}
+}
+
+type device struct {
+	ID     string   `json:"i"`
+	People [][]byte `json:"p"` // MACs of addresses: the cookie names nobody
+}
+
+// Known returns the browser's device name if this address signed in with it
+// before, else "" and false.
+func (d *Devices) Known(r *http.Request, address care.Email) (string, bool) {
+	found := d.read(r)
+	mark := d.mark(address)
+	for _, person := range found.People {
+		if keys.Equal(person, mark) {
+			return found.ID, true
+		}
+	}
+	return "", false
+}
+
+// Remember notes that this address signed in with the browser.
+func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, address care.Email) error {
+	found := d.read(r)
+	if found.ID == "" {
+		found.ID = keys.Token(d.random, 16)
+	}
+	mark := d.mark(address)
+	found.People = slices.DeleteFunc(found.People, func(person []byte) bool { return keys.Equal(person, mark) })
+	found.People = append(found.People, mark)
+	if extra := len(found.People) - devicePeople; extra > 0 {
+		found.People = found.People[extra:]
+	}
+	plain, err := json.Marshal(found)
+	if err != nil {
+		return err
+	}
+	sealed, err := d.sealer.Seal(plain, nil)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: deviceCookie, Value: base64.RawURLEncoding.EncodeToString(sealed), Path: "/", MaxAge: deviceLife,
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return nil
+}
+
+func (d *Devices) mark(address care.Email) []byte { return d.mac.Sum([]byte(address))[:16] }
+
+func (d *Devices) read(r *http.Request) device {
+	cookie, err := r.Cookie(deviceCookie)
+	if err != nil {
+		return device{}
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil {
+		return device{}
+	}
+	plain, err := d.sealer.Open(sealed, nil)
+	if err != nil {
+		return device{}
+	}
+	var found device
+	if json.Unmarshal(plain, &found) != nil {
+		return device{}
+	}
+	return found
+}

@@ -1,0 +1,78 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/keys"
+)
+
+// Opener opens sessions. Wiring gives it to the gate; no other room holds one.
+type Opener struct{ s *Sessions }
+
+// Opening is what the gate has decided.
+type Opening struct {
+	// Token is the new session's secret, from NewToken. A sign-in always gets
+	// a new one (ASVS 7.2.4).
+	Token, SID      string
+	UID             care.UID
+	AAL             care.AAL
+	Method          care.Method
+	AuthenticatorID string
+	Terms           string
+}
+
+// NewToken returns a new session secret and a new public name. It is called
+// outside the transaction, which may run more than once.
+func (o Opener) NewToken() (token, sid string) {
+	return keys.Token(o.s.random, tokenSize), keys.Token(o.s.random, 16)
+}
+
+// Open creates a session.
+func (o Opener) Open(tx *db.Tx, n Opening) (*Session, error) {
+	if o.s == nil {
+		return nil, errors.New("opening a session without the gate")
+	}
+	now, limits := tx.Now(), o.s.limits(n.AAL)
+	s := &Session{
+		ID: keys.Hash(n.Token), SID: n.SID, UID: n.UID, AAL: n.AAL, Method: n.Method,
+		AuthenticatorID: n.AuthenticatorID, AuthTime: now, LastSeen: now,
+		IdleUntil: now.Add(limits.Idle), Until: now.Add(limits.Total), Terms: n.Terms,
+	}
+	_, err := tx.Exec(`INSERT INTO session (id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, terms)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		s.ID, s.SID, s.UID, int64(s.AAL), s.Method, s.AuthenticatorID,
+		db.Micros(now), db.Micros(now), db.Micros(s.IdleUntil), db.Micros(s.Until), s.Terms)
+	if err != nil {
+		return nil, fmt.Errorf("opening a session: %w", err)
+	}
+	return s, nil
+}
+
+// Rebind moves a session to the authenticator that replaced the one it was
+// opened with, so that replacing a phone does not throw its holder out.
+func (o Opener) Rebind(tx *db.Tx, id []byte, authenticatorID string) error {
+	_, err := tx.Exec(`UPDATE session SET authenticator_id = $1 WHERE id = $2`, authenticatorID, id)
+	if err != nil {
+		return fmt.Errorf("moving a session to its new authenticator: %w", err)
+	}
+	return nil
+}
+
+// SetCookie gives the browser its session. It lives until the browser closes;
+// the limits are kept by the server.
+func SetCookie(w http.ResponseWriter, token string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: Cookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// ClearCookie takes it away.
+func ClearCookie(w http.ResponseWriter) {
+	http.SetCookie(w, &http.Cookie{
+		Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
