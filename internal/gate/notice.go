@@ -49,11 +49,7 @@ func (g *Gate) notices(ctx context.Context, e event) ([]outbox.Message, error) {
 	}
 	var messages []outbox.Message
 	told := map[care.Email]bool{"": true}
-	verified := care.Email("")
-	if p.EmailVerified {
-		verified = p.Email
-	}
-	for _, to := range []care.Email{verified, e.also} {
+	for _, to := range []care.Email{p.Email, e.also} {
 		if told[to] {
 			continue
 		}
