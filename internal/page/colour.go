@@ -91,13 +91,13 @@ func darker(colour string, scale float64) string {
 // css is the style sheet that puts the operator's colours over those of
 // nhsuk-frontend. Colours were checked: nothing else can get in.
 func (c Colours) css() string {
-	return fmt.Sprintf(`:root{--operator-header:%[1]s;--operator-link:%[2]s}
-.nhsuk-header,.nhsuk-header__container{background-color:%[1]s}
+	return fmt.Sprintf(`.nhsuk-header,.nhsuk-header__container{background-color:%[1]s}
+.nhsuk-header__account{background-color:%[4]s;border-color:%[4]s}
+.nhsuk-header__account-item{outline-color:%[1]s}
 .nhsuk-footer{border-top:4px solid %[1]s}
 a:not([class]):link,.nhsuk-link:link,.nhsuk-card__link:link,.nhsuk-back-link:link,.nhsuk-action-link:link,.nhsuk-task-list__link:link,.carekey-link-button{color:%[2]s}
 .nhsuk-details__summary{color:%[2]s}
 a:not([class]):hover,.nhsuk-link:hover,.carekey-link-button:hover{color:%[3]s}
-.nhsuk-button--login{background-color:%[1]s;box-shadow:0 4px 0 %[3]s}
-.nhsuk-button--secondary{border-color:%[2]s;color:%[2]s;box-shadow:0 4px 0 %[2]s}
-`, c.Header, c.Link, darker(c.Link, 0.6))
+.carekey-notice{border-left-color:%[1]s}
+`, c.Header, c.Link, darker(c.Link, 0.6), darker(c.Header, 0.6))
 }

@@ -17,11 +17,9 @@
 //
 // A room has one file for each page, templates/<name>.html, which defines
 // "content". Files templates/_<name>.html are shared by all pages of the room.
-// The layout writes the one h1 of the page (View.Heading, or View.Title); where
-// a label, a legend or a panel is the h1, the page also defines an empty
-// "heading":
+// The layout writes the one h1 of the page (View.Heading, or View.Title), unless
+// the content has an h1 itself: a label, a legend ("heading" true) or a panel.
 //
-//	{{define "heading"}}{{end}}
 //	{{define "content"}}
 //	{{form $ "/register/email"}}
 //	  {{input $ "email" "What is your Care Identity email address?" "heading" true
@@ -54,6 +52,7 @@
 //	{{button "Continue"}}                variant (secondary warning reverse login), name, value, small, hidden (words for screen readers)
 //	{{linkbutton "Start" "/path"}}       the same, as a link
 //	{{postbutton $ "/path" "Remove"}}    the same, as a form of its own
+//	<div class="nhsuk-button-group">…</div> around buttons that stand side by side
 //
 // Text and lists:
 //

@@ -46,8 +46,8 @@ type Kit struct {
 	guard   *http.CrossOriginProtection
 	exempt  map[string]bool
 	assets  *assets
-	parts   *template.Template // components, executed on their own
-	layout  *template.Template // layout, cloned for each page and never executed itself
+	parts   *template.Template // the components
+	layout  *template.Template // what is around each page
 	fault   *Pages
 }
 

@@ -19,8 +19,7 @@ type Pages struct {
 	pages map[string]*template.Template
 }
 
-// parse reads the kit's own templates. Components and layout are two sets,
-// because a set that was executed can no longer be cloned.
+// parse reads the kit's own templates.
 func (k *Kit) parse() error {
 	parts, err := template.New("parts").Funcs(k.functions()).ParseFS(templates, "templates/parts/*.html")
 	if err != nil {
@@ -66,11 +65,8 @@ func (k *Kit) load(fsys fs.FS, dir string) (*Pages, error) {
 		if strings.HasPrefix(name, "_") {
 			continue
 		}
-		t, err := k.layout.Clone()
+		t, err := template.New(name).Funcs(k.functions()).ParseFS(fsys, append(shared, file)...)
 		if err != nil {
-			return nil, fmt.Errorf("preparing page template %s: %w", file, err)
-		}
-		if t, err = t.ParseFS(fsys, append(shared, file)...); err != nil {
 			return nil, fmt.Errorf("parsing page template %s: %w", file, err)
 		}
 		if t.Lookup("content") == nil {

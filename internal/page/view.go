@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,8 +14,8 @@ import (
 
 // View is one page as a handler asks for it.
 type View struct {
-	// Title is the page's name in the browser and, unless Heading or the
-	// template says otherwise, its one h1.
+	// Title is the page's name in the browser and its one h1, unless Heading
+	// differs or a component of the page is the h1.
 	Title string
 	// Heading is the h1 where it differs from Title.
 	Heading string
@@ -81,6 +82,10 @@ type scene struct {
 	CSRF string
 	// Here is the path of this page, to come back to.
 	Here string
+	// Content is the room's part of the page. Headed says that it holds the
+	// h1 itself: a label, a legend or a panel that asks the page's question.
+	Content template.HTML
+	Headed  bool
 }
 
 // FullTitle is the text of the title element: "Error: " first, as a screen
@@ -135,9 +140,14 @@ func (p *Pages) execute(name string, s *scene) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("rendering page %q: there is no such template", name)
 	}
-	var body bytes.Buffer
-	if err := t.ExecuteTemplate(&body, "layout", s); err != nil {
+	var content, body bytes.Buffer
+	if err := t.ExecuteTemplate(&content, "content", s); err != nil {
 		return nil, fmt.Errorf("rendering page %q: %w", name, err)
+	}
+	s.Content = template.HTML(content.String()) // escaped by the template that made it
+	s.Headed = strings.Contains(content.String(), "<h1")
+	if err := p.kit.layout.ExecuteTemplate(&body, "layout", s); err != nil {
+		return nil, fmt.Errorf("rendering the layout of page %q: %w", name, err)
 	}
 	return body.Bytes(), nil
 }
