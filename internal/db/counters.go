@@ -4,6 +4,7 @@ import "sync/atomic"
 
 type counters struct {
 	commits, rollbacks, statements, reads, writes, reruns, busy atomic.Uint64
+	pending                                                     atomic.Int64
 }
 
 // Counters is what the database has done since it was opened, for metrics and for tests that hold a way to its budget of commits and statements.
@@ -15,6 +16,7 @@ type Counters struct {
 	Writes     uint64 // calls of Write
 	Reruns     uint64 // functions that were run again
 	Busy       uint64 // calls that ended in ErrBusy
+	Pending    int64  // writes that wait or run at present
 }
 
 // Counters returns the present counts. Each is exact; together they are not one snapshot.
@@ -28,5 +30,6 @@ func (d *DB) Counters() Counters {
 		Writes:     c.writes.Load(),
 		Reruns:     c.reruns.Load(),
 		Busy:       c.busy.Load(),
+		Pending:    c.pending.Load(),
 	}
 }

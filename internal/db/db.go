@@ -17,11 +17,12 @@ type Config struct {
 	Now func() time.Time
 	Log *slog.Logger
 
-	// Deadline bounds each transaction's statements, a wait for a lock held by another process, and the wait for one's turn (10 s).
+	// Deadline bounds the statements of one run, and the wait for a lock that another process holds (10 s). A write on SQLite waits twice as
+	// long for its turn.
 	Deadline time.Duration
-	// Readers is the number of read connections on SQLite, and of all connections on PostgreSQL.
-	Readers int
-	// Queue is how many writes may wait on SQLite before ErrBusy (4096).
+	// Connections is how many transactions run at once: reads on SQLite (which has one writer besides), reads and writes on PostgreSQL.
+	Connections int
+	// Queue is how many writes may wait before ErrBusy (4096).
 	Queue int
 	// AllowAsyncStandbys lets a PostgreSQL with asynchronous standbys through the check at start. An operator who sets it accepts that a failover may lose
 	// writes that were acknowledged (decision 17).
@@ -67,7 +68,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		err = errors.New(`the database URL must start with "sqlite:" or "postgres://"`)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
+		return nil, oneLine{fmt.Errorf("opening the database: %w", err)}
 	}
 	return d, nil
 }
@@ -82,7 +83,7 @@ func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	d.counts.reads.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, d.config.Deadline)
 	defer cancel()
-	return d.engine.read(ctx, fn)
+	return d.count(d.engine.read(ctx, fn))
 }
 
 // Write runs fn in a transaction and returns nil only after its durable COMMIT. fn may run more than once (see the package comment).
@@ -101,7 +102,7 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	if err == nil {
 		d.wakes.tell(woken)
 	}
-	return err
+	return d.count(err)
 }
 
 type insideWrite struct{}
@@ -113,12 +114,12 @@ func (d *DB) Now() time.Time { return d.clock.now() }
 func (d *DB) ClockSkew() time.Duration { return d.clock.skew() }
 
 // begin makes the Tx for one run of a function.
-func (d *DB) begin(ctx context.Context, s *session) *Tx {
-	return &Tx{ctx: ctx, session: s, counts: &d.counts, now: d.Now()}
+func (d *DB) begin(ctx context.Context, s *session, reading bool) *Tx {
+	return &Tx{ctx: ctx, session: s, counts: &d.counts, now: d.Now(), reading: reading}
 }
 
-// busy counts err if it is ErrBusy.
-func (d *DB) busy(err error) error {
+// count counts err if it is ErrBusy.
+func (d *DB) count(err error) error {
 	if err != nil && errors.Is(err, ErrBusy) {
 		d.counts.busy.Add(1)
 	}

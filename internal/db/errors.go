@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -39,3 +40,9 @@ func deadline(err error) error {
 	}
 	return err
 }
+
+// oneLine is an error on one line, for a start that fails; the engines' own messages may have several.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }

@@ -1,8 +1,6 @@
 package db
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -50,26 +48,4 @@ func flock(file *os.File, how int) error {
 			return err
 		}
 	}
-}
-
-// fileLocker makes processes take turns to migrate a SQLite file.
-type fileLocker struct {
-	path string
-	held *os.File
-}
-
-func (l *fileLocker) SessionLock(context.Context, *sql.Conn) error {
-	file, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := flock(file, syscall.LOCK_EX); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	l.held = file
-	return nil
-}
-
-func (l *fileLocker) SessionUnlock(context.Context, *sql.Conn) error {
-	return l.held.Close()
 }

@@ -1,19 +1,18 @@
 package db
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
-	"strconv"
-	"strings"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
 // Migrate brings the tables up to date. Each schema holds its room's migrations as NNNNN_room.sql, in any folder; numbers are unique across
@@ -27,7 +26,7 @@ func (d *DB) Migrate(ctx context.Context, schemas ...fs.FS) error {
 		return nil
 	}
 	if err := d.engine.migrate(ctx, all); err != nil {
-		return fmt.Errorf("migrating the database: %w", err)
+		return oneLine{fmt.Errorf("migrating the database: %w", err)}
 	}
 	return nil
 }
@@ -41,13 +40,14 @@ func (e *sqliteEngine) migrate(ctx context.Context, from *migrations) error {
 	return kindSQLite(up(ctx, goose.DialectSQLite3, pool, from, &fileLocker{path: e.path + "-migrate"}))
 }
 
+// A connection of its own: the pool's may all be busy, and a migration has no deadline but ctx.
 func (e *postgresEngine) migrate(ctx context.Context, from *migrations) error {
 	pool := stdlib.OpenDB(*e.config)
 	defer pool.Close()
 	return kindPostgres(up(ctx, goose.DialectPostgres, pool, from, advisoryLocker{}))
 }
 
-func up(ctx context.Context, dialect goose.Dialect, pool *sql.DB, from *migrations, turns sessionLocker) error {
+func up(ctx context.Context, dialect goose.Dialect, pool *sql.DB, from *migrations, turns lock.SessionLocker) error {
 	provider, err := goose.NewProvider(dialect, pool, from,
 		goose.WithAllowOutofOrder(true), goose.WithSessionLocker(turns), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
@@ -57,12 +57,7 @@ func up(ctx context.Context, dialect goose.Dialect, pool *sql.DB, from *migratio
 	return err
 }
 
-type sessionLocker interface {
-	SessionLock(ctx context.Context, conn *sql.Conn) error
-	SessionUnlock(ctx context.Context, conn *sql.Conn) error
-}
-
-// advisoryLocker makes nodes take turns on PostgreSQL. The server frees it when a node dies.
+// advisoryLocker makes nodes take turns on PostgreSQL. The server frees it when a node dies. (goose's own polls every 5 s; this one waits.)
 type advisoryLocker struct{}
 
 const advisoryKey = 0x63617265 // "care"
@@ -77,88 +72,36 @@ func (advisoryLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// migrations is the files of all rooms as one folder.
-type migrations struct {
-	files map[string][]byte
+// fileLocker makes processes take turns to migrate a SQLite file. The operating system frees it when a process dies.
+type fileLocker struct {
+	path string
+	held *os.File
 }
 
-func merge(schemas []fs.FS) (*migrations, error) {
-	all := &migrations{files: map[string][]byte{}}
-	versions := map[int64]string{}
-	for _, schema := range schemas {
-		err := fs.WalkDir(schema, ".", func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || path.Ext(name) != ".sql" {
-				return err
-			}
-			text, err := fs.ReadFile(schema, name)
-			if err != nil {
-				return err
-			}
-			return all.add(versions, path.Base(name), text)
-		})
-		if err != nil {
-			return nil, err
+func (l *fileLocker) SessionLock(ctx context.Context, _ *sql.Conn) error {
+	file, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			l.held = file
+			return nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return errors.Join(err, file.Close())
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), file.Close())
 		}
 	}
-	return all, nil
 }
 
-func (m *migrations) add(versions map[int64]string, name string, text []byte) error {
-	digits, _, _ := strings.Cut(name, "_")
-	version, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || version < 1 {
-		return fmt.Errorf("%s: a migration's name begins with its number", name)
-	}
-	if other, taken := versions[version]; taken && (other != name || !bytes.Equal(m.files[name], text)) {
-		return fmt.Errorf("%s and %s have the same number", other, name)
-	}
-	versions[version] = name
-	m.files[name] = text
-	return nil
-}
-
-// Open makes migrations an fs.FS, as goose wants one: a flat folder.
-func (m *migrations) Open(name string) (fs.File, error) {
-	if name == "." {
-		return &folder{entries: m.list()}, nil
-	}
-	text, found := m.files[name]
-	if !found {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return &file{name: name, size: len(text), Reader: bytes.NewReader(text)}, nil
-}
-
-func (m *migrations) list() []fs.DirEntry {
-	var entries []fs.DirEntry
-	for name, text := range m.files {
-		entries = append(entries, fs.FileInfoToDirEntry(&file{name: name, size: len(text)}))
-	}
-	return entries
-}
-
-// file is a migration in memory, its own fs.FileInfo.
-type file struct {
-	name string
-	size int
-	*bytes.Reader
-}
-
-func (f *file) Stat() (fs.FileInfo, error) { return f, nil }
-func (f *file) Close() error               { return nil }
-func (f *file) Name() string               { return f.name }
-func (f *file) Size() int64                { return int64(f.size) }
-func (f *file) Mode() fs.FileMode          { return 0o444 }
-func (f *file) ModTime() time.Time         { return time.Time{} }
-func (f *file) IsDir() bool                { return false }
-func (f *file) Sys() any                   { return nil }
-
-// folder is the only directory.
-type folder struct{ entries []fs.DirEntry }
-
-func (f *folder) Stat() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
-func (f *folder) Close() error               { return nil }
-func (f *folder) Read([]byte) (int, error)   { return 0, errors.ErrUnsupported }
-func (f *folder) ReadDir(int) ([]fs.DirEntry, error) {
-	return f.entries, nil
+func (l *fileLocker) SessionUnlock(context.Context, *sql.Conn) error {
+	return l.held.Close()
 }

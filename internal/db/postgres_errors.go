@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
@@ -24,9 +25,8 @@ const (
 )
 
 func kindPostgres(err error) error {
-	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) {
-		switch code := refusal.Code; {
+	if code := codePostgres(err); code != "" {
+		switch {
 		case code == diskFull:
 			return typed(ErrFull, err)
 		case code == queryCanceled, code == lockNotAvailable, code == serializationFailure, code == deadlockDetected, strings.HasPrefix(code, "53"):
@@ -40,7 +40,7 @@ func kindPostgres(err error) error {
 		return deadline(err)
 	}
 	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+	if errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return typed(ErrUnavailable, err)
 	}
 	return err
@@ -61,7 +61,13 @@ func retryable(err error) bool {
 	return false
 }
 
-func isUniquePostgres(err error) bool {
+func isUniquePostgres(err error) bool { return codePostgres(err) == uniqueViolation }
+
+// codePostgres is the SQLSTATE, "" when err is not PostgreSQL's.
+func codePostgres(err error) string {
 	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && refusal.Code == uniqueViolation
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -21,6 +22,9 @@ type sqliteEngine struct {
 	writer  *writer
 	readers chan *session // a nil session is a place for a connection that has not been opened
 	pool    *sql.DB       // opens the reading connections
+
+	closing sync.Once
+	closed  error
 }
 
 func openSQLite(ctx context.Context, d *DB, path string) (*sqliteEngine, error) {
@@ -48,7 +52,7 @@ func openSQLite(ctx context.Context, d *DB, path string) (*sqliteEngine, error) 
 	if err != nil {
 		return nil, errors.Join(err, e.writer.close())
 	}
-	readers := d.config.Readers
+	readers := d.config.Connections
 	if readers <= 0 {
 		readers = max(4, 2*runtime.GOMAXPROCS(0))
 	}
@@ -86,51 +90,65 @@ func openSQLiteSession(ctx context.Context, pool *sql.DB) (*session, error) {
 }
 
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) error {
-	var s *session
-	select {
-	case reader, open := <-e.readers:
-		if !open {
-			return errClosed
-		}
-		s = reader
-	case <-ctx.Done():
-		return e.db.busy(deadline(ctx.Err()))
+	s, err := e.reader(ctx)
+	if err != nil {
+		return err
 	}
 	good := false
 	defer func() { // also when fn panics
-		if !good && s != nil {
-			s.discard()
+		if !good {
+			s.release(false)
 			s = nil
 		}
 		e.readers <- s
 	}()
-	if s == nil {
-		var err error
-		if s, err = openSQLiteSession(ctx, e.pool); err != nil {
-			return err
-		}
-	}
 	if _, err := s.exec(ctx, "BEGIN", nil); err != nil {
 		return kindSQLite(err)
 	}
-	tx := e.db.begin(ctx, s)
+	tx := e.db.begin(ctx, s, true)
 	defer tx.finish(nil)
-	err := tx.finish(fn(tx))
+	err = tx.finish(fn(tx))
 	_, ended := s.exec(context.WithoutCancel(ctx), "ROLLBACK", nil)
 	good = ended == nil
-	return e.db.busy(err)
+	return err
+}
+
+// reader takes a reading connection; whoever has it puts it back, or nil in its place.
+func (e *sqliteEngine) reader(ctx context.Context) (*session, error) {
+	var s *session
+	select {
+	case free, open := <-e.readers:
+		if !open {
+			return nil, errClosed
+		}
+		s = free
+	case <-ctx.Done():
+		return nil, deadline(ctx.Err())
+	}
+	if s != nil {
+		return s, nil
+	}
+	s, err := openSQLiteSession(ctx, e.pool)
+	if err != nil {
+		e.readers <- nil
+	}
+	return s, err
 }
 
 func (e *sqliteEngine) write(ctx context.Context, fn func(*Tx) error) error {
-	return e.db.busy(e.writer.write(ctx, fn))
+	return e.writer.write(ctx, fn)
 }
 
 func (e *sqliteEngine) close() error {
-	err := e.writer.close()
-	for range cap(e.readers) {
-		if s := <-e.readers; s != nil {
-			err = errors.Join(err, s.conn.Close())
+	e.closing.Do(func() {
+		err := e.writer.close()
+		for range cap(e.readers) {
+			if s := <-e.readers; s != nil {
+				err = errors.Join(err, s.conn.Close())
+			}
 		}
-	}
-	return errors.Join(err, e.pool.Close())
+		close(e.readers)
+		e.closed = errors.Join(err, e.pool.Close())
+	})
+	return e.closed
 }

@@ -40,3 +40,7 @@ func codeSQLite(err error) int {
 	}
 	return 0
 }
+
+func isReadOnly(err error) bool {
+	return codeSQLite(err)&0xff == lib.SQLITE_READONLY || codePostgres(err) == readOnlyTransaction
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type Tx struct {
 	session *session
 	counts  *counters
 	now     time.Time
+	reading bool // in Read, where a statement that writes is a mistake of the room
 
 	failed error    // the statement error that ended this transaction
 	open   *Rows    // rows that have not been closed yet
@@ -97,7 +99,11 @@ func (tx *Tx) begin(args []any) ([]any, error) {
 // fail ends the transaction: PostgreSQL refuses what follows a failed statement, and SQLite may have rolled back by itself, after which a
 // further statement would commit on its own.
 func (tx *Tx) fail(err error) error {
-	if tx.failed == nil {
+	switch {
+	case tx.failed != nil:
+	case tx.reading && isReadOnly(err):
+		tx.failed = fmt.Errorf("db: Read cannot write: %w", err)
+	default:
 		tx.failed = tx.session.kind(err)
 	}
 	return tx.failed

@@ -18,17 +18,23 @@ import (
 // Each runs test on a fresh SQLite database and on a fresh PostgreSQL database.
 func Each(t *testing.T, schemas []fs.FS, test func(t *testing.T, d *db.DB)) {
 	t.Helper()
-	EachAt(t, nil, schemas, test)
+	EachWith(t, db.Config{}, schemas, test)
 }
 
 // EachAt is Each with the clock of the database given.
 func EachAt(t *testing.T, clock func() time.Time, schemas []fs.FS, test func(t *testing.T, d *db.DB)) {
 	t.Helper()
+	EachWith(t, db.Config{Now: clock}, schemas, test)
+}
+
+// EachWith is Each with a configuration, whose URL is filled in.
+func EachWith(t *testing.T, config db.Config, schemas []fs.FS, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
-		test(t, open(t, db.Config{URL: SQLite(t, schemas...), Now: clock}))
+		test(t, OpenWith(t, config, SQLite(t, schemas...)))
 	})
 	t.Run("postgres", func(t *testing.T) {
-		test(t, open(t, db.Config{URL: Postgres(t, schemas...), Now: clock}))
+		test(t, OpenWith(t, config, Postgres(t, schemas...)))
 	})
 }
 
@@ -41,11 +47,13 @@ func Open(t testing.TB, schemas ...fs.FS) *db.DB {
 // OpenAt is Open with the clock of the database given.
 func OpenAt(t testing.TB, clock func() time.Time, schemas ...fs.FS) *db.DB {
 	t.Helper()
-	return open(t, db.Config{URL: SQLite(t, schemas...), Now: clock})
+	return OpenWith(t, db.Config{Now: clock}, SQLite(t, schemas...))
 }
 
-func open(t testing.TB, config db.Config) *db.DB {
+// OpenWith opens the database at url, which SQLite or Postgres has given, and closes it after the test.
+func OpenWith(t testing.TB, config db.Config, url string) *db.DB {
 	t.Helper()
+	config.URL = url
 	d, err := db.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,13 +34,16 @@ type writer struct {
 
 // write is one call of Write, from the queue to its outcome.
 type write struct {
-	ctx    context.Context
-	queued time.Time
-	turn   chan *Tx   // writer to caller: run your function with this
-	ran    chan error // caller to writer: it has returned
-	told   chan error // writer to caller: the outcome
-	err    error      // what the function returned; told after COMMIT, because it may rest on what a neighbour wrote
+	ctx   context.Context
+	taken atomic.Bool // by the writer, or by its caller who has waited long enough
+	turn  chan *Tx    // writer to caller: run your function with this
+	ran   chan error  // caller to writer: it has returned
+	told  chan error  // writer to caller: the outcome
+	err   error       // what the function returned; told after COMMIT, because it may rest on what a neighbour wrote
 }
+
+// take settles who has the write: the first who asks.
+func (m *write) take() bool { return m.taken.CompareAndSwap(false, true) }
 
 // errUnwinding is what a function that panicked or exited reports. It is never told: its caller is already on the way out.
 var errUnwinding = errors.New("db: the function did not return")
@@ -65,19 +69,30 @@ func newWriter(ctx context.Context, d *DB, path string) (*writer, error) {
 }
 
 func (w *writer) write(ctx context.Context, fn func(*Tx) error) error {
-	m := &write{ctx: ctx, queued: time.Now(), turn: make(chan *Tx), ran: make(chan error), told: make(chan error, 1)}
+	m := &write{ctx: ctx, turn: make(chan *Tx), ran: make(chan error), told: make(chan error, 1)}
 	if err := w.enqueue(m); err != nil {
 		return err
 	}
+	w.db.counts.pending.Add(1)
+	defer w.db.counts.pending.Add(-1)
+	patience := time.NewTimer(w.patience())
+	defer patience.Stop()
 	for {
 		select {
 		case tx := <-m.turn:
 			m.run(tx, fn)
 		case err := <-m.told:
 			return err
+		case <-patience.C:
+			if m.take() {
+				return fmt.Errorf("%w: waited %s for a turn to write", ErrBusy, w.patience())
+			}
 		}
 	}
 }
+
+// patience is how long a write waits for its turn: longer than one slow neighbour may take.
+func (w *writer) patience() time.Duration { return 2 * w.db.config.Deadline }
 
 func (w *writer) enqueue(m *write) error {
 	w.mu.RLock()
@@ -132,7 +147,7 @@ func (w *writer) close() error {
 
 // group runs first and those who wait behind it in one transaction.
 func (w *writer) group(first *write) {
-	if w.late(first) {
+	if !first.take() {
 		return
 	}
 	if err := w.begin(); err != nil {
@@ -175,7 +190,7 @@ func (w *writer) join(members []*write) ([]*write, bool) {
 		if m == nil { // nobody waits, or the queue has been closed
 			break
 		}
-		if w.late(m) {
+		if !m.take() {
 			continue
 		}
 		if _, err := w.exec("SAVEPOINT member"); err != nil {
@@ -228,22 +243,12 @@ func (w *writer) turn(m *write) error {
 	ctx, cancel := context.WithTimeout(m.ctx, w.db.config.Deadline)
 	defer cancel()
 	start := time.Now()
-	m.turn <- w.db.begin(ctx, w.s)
+	m.turn <- w.db.begin(ctx, w.s, false)
 	err := <-m.ran
 	if held := time.Since(start); held > time.Second {
 		w.db.config.Log.Warn("a write held the database", "for", held)
 	}
 	return err
-}
-
-// late refuses a write that has waited too long for its turn.
-func (w *writer) late(m *write) bool {
-	waited := time.Since(m.queued)
-	if waited <= w.db.config.Deadline {
-		return false
-	}
-	m.told <- fmt.Errorf("%w: waited %s for a turn to write", ErrBusy, waited.Round(time.Millisecond))
-	return true
 }
 
 // refuse tells first, and those who wait behind it, that no transaction could be begun: each would wait for the same lock in vain.
@@ -269,7 +274,7 @@ func (w *writer) begin() error {
 	// IMMEDIATE: the lock that another process may hold is waited for here, once, and never in the middle of a member.
 	_, err := w.exec("BEGIN IMMEDIATE")
 	if err != nil && !errors.Is(err, ErrBusy) {
-		w.s.discard()
+		w.s.release(false)
 		w.s = nil
 	}
 	return err
@@ -289,7 +294,7 @@ func (w *writer) rollback() {
 	if _, err := w.exec("ROLLBACK"); err == nil {
 		return
 	}
-	w.s.discard()
+	w.s.release(false)
 	w.s = nil
 }
 
