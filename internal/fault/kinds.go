@@ -8,8 +8,15 @@ func Kinds() []*Kind {
 		Internal, Busy, Full,
 		NotFound, MethodNotAllowed, FormTooLarge, FormUnreadable, FormForged,
 		JourneyExpired, JourneyTampered, JourneyOtherBrowser, JourneyWrongStep,
+		WrongEmailOrPassword, SignInTooOld, WrongAppCode, AppCodeUsed, AppCodeMistyped, AuthenticatorSuspended,
+		PasswordMissing, PasswordTooShort, PasswordTooLong, PasswordCommon, PasswordPersonal, PasswordUnusable, PasswordsDiffer,
+		BookmarkUnknown, GotoRefused,
 		NotAdmitted, LevelTooLow, NotFresh, AlreadyRegistered, JourneyFinished, AddressTaken, NoAuthenticator, DisavowalUnreadable,
 		TooManyAttempts, TriesUsedUp,
+		WrongMailCode, MailCodeExpired, MailCodeSpent, MailCodeUsed, MailCodeTooSoon, MailCodeTooMany, MailCodeMistyped, MailCodeMissing,
+		LinkUnknown, LinkExpired, LinkUsed, LinkReplaced, LinkNotConfirmed, LinkRefused, LinkTooLate, LinkNotWaiting,
+		WrongRecoveryCode, RecoveryCodeUsed, RecoveryCodeMistyped,
+		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused,
 	}
 }
 
@@ -195,5 +202,23 @@ var (
 		Sentence: "Links in our notices work for ten days, and only when they are complete.",
 		Next:     "If you think that somebody else uses your identity, call your Registration Authority now.",
 		Desk:     "A \"this wasn't me\" link that is older than ten days or was cut off by a mail program. Suspend the authenticator for the person.",
+	}
+)
+
+// Faults of the sign-in pages.
+var (
+	BookmarkUnknown = &Kind{
+		Number: 305, Name: "unknown sign-in address", Status: http.StatusBadRequest,
+		Title:    "This sign-in address does not work",
+		Sentence: "The address names a way to sign in that does not exist here.",
+		Next:     "Check the address that you were given, or start from Care Identity Management.",
+		Desk:     "A bookmarked /openam/XUI/ address with another realm or tree. AAL2AuthDecisionTree and AAL3AuthDecisionTree are known.",
+	}
+	GotoRefused = &Kind{
+		Number: 306, Name: "destination refused", Status: http.StatusBadRequest,
+		Title:    "We cannot take you there",
+		Sentence: "The address asks us to send you to a place that is not registered with this service.",
+		Next:     "Open the service that you want to use and sign in from there.",
+		Desk:     "The goto parameter of an /openam/XUI/ address must be this server, or the address of a registered relying party. Suspect a copied CIS2 bookmark, or phishing.",
 	}
 )

@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -88,6 +89,7 @@ func (s *Sealer) Open(sealed, associated []byte) ([]byte, error) {
 
 // MAC authenticates for one purpose (HMAC-SHA256).
 type MAC struct {
+	ids  []string
 	keys [][]byte
 }
 
@@ -96,8 +98,24 @@ func (r *Ring) MAC(purpose string) *MAC {
 	m := &MAC{}
 	for _, root := range r.roots {
 		m.keys = append(m.keys, derive(root, "mac/"+purpose))
+		m.ids = append(m.ids, hex.EncodeToString(derive(root, "id")[:idSize]))
 	}
 	return m
+}
+
+// ID names the newest root, for what must be computed again under the same
+// root later (a peppered password hash) instead of compared with Verify.
+func (m *MAC) ID() string { return m.ids[0] }
+
+// SumBy returns the MAC of parts under the root that ID named; false if the
+// ring does not hold it any more.
+func (m *MAC) SumBy(id string, parts ...[]byte) ([]byte, bool) {
+	for i, known := range m.ids {
+		if known == id {
+			return sum(m.keys[i], parts), true
+		}
+	}
+	return nil, false
 }
 
 // Sum returns the MAC of parts under the newest root. Each part is preceded by

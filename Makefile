@@ -1,0 +1,46 @@
+# Carekey. `make` prints what can be done.
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+ASSETS       = internal/page/assets/nhsuk.css
+
+.DEFAULT_GOAL := help
+.PHONY: help run build assets test test-go check bench clean tools-build tools-test
+
+help: ## Print what can be done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+run: build ## Build everything and start Carekey with demo data on http://localhost:8080
+	@sh build/run.sh
+
+build: assets ## Put the programs in bin/
+	@$(GO) build -trimpath -o bin/ ./cmd/...
+
+assets: $(ASSETS) ## Fetch the page components and put them where they are embedded
+
+$(ASSETS): package-lock.json $(wildcard build/assets/*.go)
+	@sh build/tools.sh build
+	@npm ci --no-progress --loglevel=error
+	@$(GO) run ./build/assets
+	@touch $(ASSETS)
+
+test: assets ## Run every check and test: both databases, a real browser, real mail
+	@sh build/tools.sh test
+	@$(MAKE) --no-print-directory check test-go
+
+test-go:
+	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@$(GO) run ./build/withpostgres $(GO) test -timeout 30m ./...
+
+check: assets ## Format, vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
+	@$(GO) vet ./...
+	@$(GO) mod tidy -diff
+	@$(GO) run $(STATICCHECK) ./...
+
+bench: assets ## Measure the hot paths
+	@sh build/tools.sh test
+	@$(GO) run ./build/withpostgres $(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+clean: ## Remove what was built (never data/)
+	@rm -rf bin node_modules internal/page/assets

@@ -1,0 +1,58 @@
+package fault
+
+import "net/http"
+
+// Faults of the OpenID provider. The first three have a page, because there is
+// nowhere safe to send the browser to; the others are told to the relying
+// party as an OAuth error whose description ends with the reference.
+var (
+	UnknownClient = &Kind{
+		Number: 501, Name: "unknown relying party", Status: http.StatusBadRequest,
+		Title:    "We do not know the service that sent you here",
+		Sentence: "The service that you came from is not registered with us, so we cannot sign you in to it.",
+		Next:     "Go back to that service and tell its support team. You did nothing wrong.",
+		Desk:     "The client_id of the authorization request is missing or not registered here: a wrong environment, a mistyped client_id, or a relying party that was removed. Add it with carekey apply.",
+	}
+	RedirectMismatch = &Kind{
+		Number: 502, Name: "redirect_uri not registered", Status: http.StatusBadRequest,
+		Title:    "We cannot send you back to that service",
+		Sentence: "The service asked us to send you to an address that is not registered for it. For your safety we stopped here.",
+		Next:     "Go back to that service and tell its support team. You did nothing wrong.",
+		Desk:     "The redirect_uri of the authorization request is missing, or differs from every registered one. They are compared character by character: look at http or https, the host, the port and a trailing slash. The log line names the relying party.",
+	}
+	RequestUnreadable = &Kind{
+		Number: 503, Name: "authorization request unreadable", Status: http.StatusBadRequest,
+		Title:    "We could not read that sign-in request",
+		Sentence: "The service that you came from sent a request that we cannot read.",
+		Next:     "Go back to that service and try again. If it happens again, tell its support team.",
+		Desk:     "The authorization request is cut off, too long (more than 16 KiB), wrongly encoded, or names client_id or redirect_uri twice.",
+	}
+	RequestRefused = &Kind{
+		Number: 510, Name: "authorization request refused", Status: http.StatusBadRequest,
+		Title:    "The service sent a request that we refused",
+		Sentence: "The service that you came from asked for something that we cannot give.",
+		Next:     "Go back to that service. If it happens again, tell its support team.",
+		Desk:     "The relying party was told an OAuth error at its redirect_uri. The log line has the error and the reason. login_required and access_denied are everyday answers; invalid_request and invalid_scope are mistakes of the relying party.",
+	}
+	ClientRefused = &Kind{
+		Number: 511, Name: "relying party not authenticated", Status: http.StatusUnauthorized,
+		Title:    "The service could not prove who it is",
+		Sentence: "The service that you came from could not prove to us that it is itself.",
+		Next:     "Go back to that service and tell its support team.",
+		Desk:     "A token request came with a wrong or missing client secret, with a way of client authentication that is not available, or from an unknown client. The log line says which. The authorization code was not used up.",
+	}
+	GrantRefused = &Kind{
+		Number: 512, Name: "token request refused", Status: http.StatusBadRequest,
+		Title:    "The service could not finish your sign-in",
+		Sentence: "The service that you came from could not exchange your sign-in for its tokens.",
+		Next:     "Sign in to that service again.",
+		Desk:     "The authorization code was used before, older than 60 seconds, made for another relying party or redirect_uri, sent with a wrong PKCE verifier, or the session had ended. The log line says which. A code that is used twice revokes what it bought.",
+	}
+	TokenRefused = &Kind{
+		Number: 513, Name: "access token refused", Status: http.StatusUnauthorized,
+		Title:    "The service may not ask about you any more",
+		Sentence: "The permission that your sign-in gave to that service has ended.",
+		Next:     "Sign in to that service again.",
+		Desk:     "A userinfo request came without a live access token: it expired, was revoked, or the session that it came from was ended.",
+	}
+)
