@@ -70,10 +70,11 @@ func (p Person) Name() string {
 	return joined(p.FamilyName, p.GivenName, p.Title)
 }
 
-// Initials are the first letters of the given and middle names: "PL".
+// Initials are the first letters of the middle names, as the claim "initials"
+// has them (domain, 1.6): "L" for Priya Lakshmi Raman.
 func (p Person) Initials() string {
 	var letters strings.Builder
-	for _, name := range strings.Fields(p.GivenName + " " + p.MiddleNames) {
+	for name := range strings.FieldsSeq(p.MiddleNames) {
 		first, _ := utf8.DecodeRuneInString(name)
 		letters.WriteRune(first)
 	}
