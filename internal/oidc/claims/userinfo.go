@@ -1,0 +1,169 @@
+package claims
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"carekey.dev/carekey/internal/access"
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/person"
+)
+
+// Userinfo is the answer of the userinfo endpoint (wire, field sets). All
+// values are strings; what is empty is absent and never null (wire rule 11).
+type Userinfo struct {
+	Subject string `json:"sub"`
+
+	// profile
+	Name       string `json:"name,omitempty"` // "OSEI Amara Dr"
+	GivenName  string `json:"given_name,omitempty"`
+	FamilyName string `json:"family_name,omitempty"`
+	UID        string `json:"uid,omitempty"`
+
+	// email
+	Email string `json:"email,omitempty"`
+
+	// nhsperson
+	UserUID          string `json:"nhsid_useruid,omitempty"`
+	Title            string `json:"title,omitempty"`
+	Initials         string `json:"initials,omitempty"`
+	MiddleNames      string `json:"middle_names,omitempty"`
+	DisplayName      string `json:"display_name,omitempty"`
+	IDAssuranceLevel string `json:"idassurancelevel,omitempty"`
+
+	// nationalrbacaccess, associatedorgs, organisationalmemberships
+	Roles         []Role         `json:"nhsid_nrbac_roles,omitempty"`
+	Organisations []Organisation `json:"nhsid_user_orgs,omitempty"`
+	OrgRoles      []OrgPerson    `json:"nhsid_org_roles,omitempty"`
+	SelectedRole  string         `json:"selected_roleid,omitempty"`
+
+	ProfessionalBody
+}
+
+// ProfessionalBody is the scope professionalmemberships.
+type ProfessionalBody struct {
+	GMC        string `json:"gmc_id,omitempty"`
+	GMP        string `json:"gmp_id,omitempty"`
+	GDC        string `json:"gdc_id,omitempty"`
+	GDP        string `json:"gdp_id,omitempty"`
+	GPhC       string `json:"gphc_id,omitempty"`
+	NMC        string `json:"nmc_id,omitempty"`
+	RCN        string `json:"rcn_id,omitempty"`
+	Consultant string `json:"consultant_id,omitempty"`
+}
+
+// Role is one role at one organisation. Codes and names stand in lists of
+// their own, in the same order.
+type Role struct {
+	OrgPersonID    string   `json:"person_orgid"`
+	ID             string   `json:"person_roleid"`
+	OrgCode        string   `json:"org_code"`
+	Name           string   `json:"role_name"` // three quoted parts joined by ":"
+	Code           string   `json:"role_code"`
+	Activities     []string `json:"activities,omitempty"`
+	ActivityCodes  []string `json:"activity_codes,omitempty"`
+	Workgroups     []string `json:"workgroups,omitempty"`
+	WorkgroupCodes []string `json:"workgroups_codes,omitempty"`
+	Areas          []string `json:"aow,omitempty"`
+	AreaCodes      []string `json:"aow_codes,omitempty"`
+}
+
+// Organisation is one organisation in which the person has a role.
+type Organisation struct {
+	Name string `json:"org_name"`
+	Code string `json:"org_code"`
+}
+
+// OrgPerson is the person as that organisation knows them.
+type OrgPerson struct {
+	ID   string `json:"person_orgid"`
+	Name string `json:"org_name"`
+	Code string `json:"org_code"`
+}
+
+// ForUserinfo returns what userinfo says about s to whoever has its scopes.
+func ForUserinfo(s Subject) Userinfo {
+	u := Userinfo{Subject: string(s.Person.UID), SelectedRole: selected(s.Scopes, s.Role)}
+	for _, scope := range s.Scopes {
+		switch scope {
+		case "profile":
+			u.Name, u.UID = s.Person.Name(), string(s.Person.UID)
+			u.GivenName, u.FamilyName = s.Person.GivenName, s.Person.FamilyName
+		case "email":
+			u.Email = string(s.Person.Email)
+		case "nhsperson":
+			u.person(s.Person)
+		case "professionalmemberships":
+			u.ProfessionalBody = professional(s.Person.Memberships)
+		case "nationalrbacaccess":
+			u.Roles = roles(s.Roles)
+		case "associatedorgs":
+			u.Organisations = organisations(s.Roles)
+		case "organisationalmemberships":
+			u.OrgRoles = orgPeople(s.Roles)
+		}
+	}
+	return u
+}
+
+func (u *Userinfo) person(p person.Person) {
+	u.UserUID, u.Title, u.Initials, u.MiddleNames = string(p.UID), p.Title, p.Initials(), p.MiddleNames
+	u.DisplayName = strings.Join(strings.Fields(p.GivenName+" "+p.MiddleNames+" "+p.FamilyName), " ")
+	u.IDAssuranceLevel = strconv.Itoa(p.IDAssuranceLevel)
+}
+
+func professional(m map[string]string) ProfessionalBody {
+	return ProfessionalBody{
+		GMC: m["gmc_id"], GMP: m["gmp_id"], GDC: m["gdc_id"], GDP: m["gdp_id"],
+		GPhC: m["gphc_id"], NMC: m["nmc_id"], RCN: m["rcn_id"], Consultant: m["consultant_id"],
+	}
+}
+
+func roles(held []access.Role) []Role {
+	var all []Role
+	for _, r := range held {
+		role := Role{OrgPersonID: r.OrgPersonID, ID: r.ID, OrgCode: string(r.Org), Name: r.Name, Code: string(r.Code)}
+		role.ActivityCodes, role.Activities = split(r.Activities)
+		role.WorkgroupCodes, role.Workgroups = split(r.Workgroups)
+		role.AreaCodes, role.Areas = split(r.Areas)
+		all = append(all, role)
+	}
+	return all
+}
+
+// split returns the codes in a fixed order, and their names in the same one.
+func split(named map[string]string) (codes, names []string) {
+	for _, code := range access.Codes(named) {
+		codes, names = append(codes, code), append(names, named[code])
+	}
+	return codes, names
+}
+
+// organisations returns each organisation once, also one that the directory
+// does not name: every role's org_code is present (wire rule 11).
+func organisations(held []access.Role) []Organisation {
+	var all []Organisation
+	seen := map[care.ODSCode]bool{}
+	for _, r := range held {
+		if !seen[r.Org] {
+			seen[r.Org] = true
+			all = append(all, Organisation{Name: orgName(r), Code: string(r.Org)})
+		}
+	}
+	return all
+}
+
+func orgPeople(held []access.Role) []OrgPerson {
+	var all []OrgPerson
+	for _, r := range held {
+		one := OrgPerson{ID: r.OrgPersonID, Name: orgName(r), Code: string(r.Org)}
+		if one.ID != "" && !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func orgName(r access.Role) string { return cmp.Or(r.OrgName, string(r.Org)) }
