@@ -221,3 +221,27 @@ func (b *Browser) do(method, path string, fields url.Values) *Browser {
 	b.Page, b.Status, b.Header, b.At = string(content), response.StatusCode, response.Header, response.Request.URL.RequestURI()
 	return b
 }
+
+// Raw sends a request with the browser's cookies and any headers, as a program
+// or another site would, follows nothing, and returns the status.
+func (b *Browser) Raw(method, path, body string, headers http.Header) int {
+	b.t.Helper()
+	request, err := http.NewRequestWithContext(b.t.Context(), method, b.URL+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for name, values := range headers {
+		request.Header[name] = values
+	}
+	if method == http.MethodPost && request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	client := *b.client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	response, err := client.Do(request)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}

@@ -1,6 +1,6 @@
 // Package pagetest holds what tests of pages need: a kit with a fixed key, a
-// browser that keeps cookies and fills in hidden fields, and Check, which every
-// page state of every room must pass. Only tests use it.
+// browser that keeps cookies and fills in hidden fields, and
+// Check, which every page state of every room must pass. Only tests use it.
 package pagetest
 
 import (
