@@ -1,0 +1,262 @@
+package grant_test
+
+import (
+	"context"
+	"crypto/rand"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/session"
+)
+
+var schemas = []fs.FS{session.Schema, grant.Schema}
+
+// house is a database with one live session, and a clock that tests move.
+type house struct {
+	*db.DB
+	sid string
+	id  []byte
+}
+
+type clock struct{ past atomic.Int64 }
+
+func (c *clock) now() time.Time          { return start.Add(time.Duration(c.past.Load())) }
+func (c *clock) pass(some time.Duration) { c.past.Add(int64(some)) }
+
+func each(t *testing.T, test func(t *testing.T, h house, c *clock)) {
+	c := &clock{}
+	dbtest.EachAt(t, c.now, schemas, func(t *testing.T, d *db.DB) {
+		c.past.Store(0)
+		test(t, newHouse(t, d), c)
+	})
+}
+
+func newHouse(t *testing.T, d *db.DB) house {
+	t.Helper()
+	_, opener, err := session.New(d, session.Options{Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, sid := opener.NewToken()
+	err = d.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := opener.Open(tx, session.Opening{
+			Token: token, SID: sid, UID: "555000100101", AAL: care.AAL2, Method: care.AuthenticatorApp,
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return house{d, sid, keys.Hash(token)}
+}
+
+func (h house) code(t *testing.T) grant.Code {
+	t.Helper()
+	c := decided()
+	c.SID = h.sid
+	sealed, err := codes().Issue(c, h.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err = codes().Open(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (h house) redeem(c grant.Code, token string) (refused, err error) {
+	err = h.Write(context.Background(), func(tx *db.Tx) (err error) {
+		refused, err = grant.Redeem(tx, c, token, grant.TokenLife)
+		return err
+	})
+	return refused, err
+}
+
+func (h house) mustRedeem(t *testing.T, c grant.Code, token string, want error) {
+	t.Helper()
+	refused, err := h.redeem(c, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused != want {
+		t.Errorf("redeeming: %v, want %v", refused, want)
+	}
+}
+
+func (h house) mustFind(t *testing.T, token string, want error) grant.Access {
+	t.Helper()
+	var a grant.Access
+	var refused error
+	err := h.Read(t.Context(), func(tx *db.Tx) (err error) {
+		a, refused, err = grant.ByToken(tx, token)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused != want {
+		t.Errorf("the access token: %v, want %v", refused, want)
+	}
+	return a
+}
+
+func TestACodeBuysAnAccessToken(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		h.mustRedeem(t, h.code(t), "token", nil)
+		a := h.mustFind(t, "token", nil)
+		if a.ClientID != client || a.UID != "555000100101" || a.SID != h.sid || a.Role != "555000200101" ||
+			len(a.Scopes) != 2 || !a.Expires.Equal(start.Add(3599*time.Second)) {
+			t.Errorf("the access token allows %+v", a)
+		}
+		h.mustFind(t, "another", grant.ErrTokenUnknown)
+	})
+}
+
+// RFC 6749 section 4.1.2; ASVS 10.4.2.
+func TestASecondUseOfACodeRevokesWhatItBought(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		code := h.code(t)
+		h.mustRedeem(t, code, "first", nil)
+		h.mustRedeem(t, code, "second", grant.ErrCodeUsed)
+		h.mustFind(t, "first", grant.ErrTokenRevoked)
+		h.mustFind(t, "second", grant.ErrTokenUnknown)
+	})
+}
+
+func TestASecondUseAfterTheCodeExpiredRevokesToo(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		code := h.code(t)
+		h.mustRedeem(t, code, "first", nil)
+		c.pass(10 * time.Minute)
+		h.mustRedeem(t, code, "second", grant.ErrCodeUsed)
+		h.mustFind(t, "first", grant.ErrTokenRevoked)
+	})
+}
+
+// Decision 12; ASVS 10.4.3.
+func TestACodeLivesForSixtySeconds(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		early, late := h.code(t), h.code(t)
+		c.pass(59 * time.Second)
+		h.mustRedeem(t, early, "early", nil)
+		c.pass(2 * time.Second)
+		h.mustRedeem(t, late, "late", grant.ErrCodeExpired)
+	})
+}
+
+// Wire rule 15.
+func TestAnAccessTokenLivesFor3599Seconds(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		h.mustRedeem(t, h.code(t), "token", nil)
+		c.pass(3598 * time.Second)
+		h.mustFind(t, "token", nil)
+		c.pass(2 * time.Second)
+		h.mustFind(t, "token", grant.ErrTokenExpired)
+	})
+}
+
+func TestAnEndedSessionBuysAndAllowsNothing(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		first, second := h.code(t), h.code(t)
+		h.mustRedeem(t, first, "token", nil)
+		err := h.Write(t.Context(), func(tx *db.Tx) error { return session.End(tx, h.id, "signed out") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mustFind(t, "token", grant.ErrSessionOver)
+		h.mustRedeem(t, second, "other", grant.ErrSessionOver)
+	})
+}
+
+// Decision 7: Carekey cannot see a nurse working in e-RS.
+func TestIdleExpiryLeavesTheAccessTokenAlone(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		c.pass(59*time.Minute + 50*time.Second)
+		h.mustRedeem(t, h.code(t), "token", nil)
+		c.pass(10 * time.Minute)
+		err := h.Read(t.Context(), func(tx *db.Tx) error {
+			live, err := session.Live(tx, h.id)
+			if live != nil {
+				t.Error("the session is not idle yet: the test proves nothing")
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mustFind(t, "token", nil)
+	})
+}
+
+func TestOldGrantsArePruned(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		h.mustRedeem(t, h.code(t), "token", nil)
+		for _, step := range []struct {
+			pass time.Duration
+			want error
+		}{{24 * time.Hour, grant.ErrTokenExpired}, {2 * time.Hour, grant.ErrTokenUnknown}} {
+			c.pass(step.pass)
+			if err := h.Write(t.Context(), grant.Prune); err != nil {
+				t.Fatal(err)
+			}
+			h.mustFind(t, "token", step.want)
+		}
+	})
+}
+
+// Two nodes on one PostgreSQL: of 200 racing redemptions exactly one wins
+// (ASVS 10.4.2).
+func TestOfRacingRedemptionsExactlyOneWins(t *testing.T) {
+	url := dbtest.Postgres(t, schemas...)
+	var nodes []house
+	for range 2 {
+		d, err := db.Open(t.Context(), db.Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		nodes = append(nodes, house{DB: d})
+	}
+	signedIn := newHouse(t, nodes[0].DB)
+	race(t, signedIn.code(t), nodes)
+}
+
+func TestOfRacingRedemptionsExactlyOneWinsOnSQLite(t *testing.T) {
+	h := newHouse(t, dbtest.Open(t, schemas...))
+	race(t, h.code(t), []house{h})
+}
+
+func race(t *testing.T, code grant.Code, nodes []house) {
+	t.Helper()
+	const racers = 200
+	var won, refused atomic.Int64
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() {
+			why, err := nodes[i%len(nodes)].redeem(code, keys.Token(rand.Reader, 32))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case why == nil:
+				won.Add(1)
+			case why == grant.ErrCodeUsed:
+				refused.Add(1)
+			default:
+				t.Error(why)
+			}
+		})
+	}
+	group.Wait()
+	if won.Load() != 1 || refused.Load() != racers-1 {
+		t.Errorf("%d won and %d were refused, want 1 and %d", won.Load(), refused.Load(), racers-1)
+	}
+}
