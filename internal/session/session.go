@@ -14,6 +14,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
@@ -123,9 +124,11 @@ type Session struct {
 	Terms string
 }
 
-// Satisfies reports whether the session meets a requirement, its role apart.
+// Satisfies reports whether the session meets a requirement, its role apart. A
+// relying party that does not accept the method is not satisfied by its level.
 func (s *Session) Satisfies(req care.Requirement) bool {
-	return req.ACR.Satisfied(s.Method, s.AAL) && !s.AuthTime.Before(req.AuthenticatedAfter)
+	return req.ACR.Satisfied(s.Method, s.AAL) && slices.Contains(req.Methods, s.Method) &&
+		!s.AuthTime.Before(req.AuthenticatedAfter)
 }
 
 // Fresh reports whether the sign-in was at most age ago: what changes a
