@@ -64,12 +64,8 @@ func (q *Requirements) OpenRequirement(sealed string) (care.Requirement, error) 
 // Refusal is why a person goes back without having met a requirement.
 type Refusal string
 
-// The refusals: the person does not want to sign in; nothing that they hold
-// can meet the requirement.
-const (
-	Cancelled Refusal = "cancelled"
-	Unable    Refusal = "unable"
-)
+// Cancelled: the person does not want to sign in.
+const Cancelled Refusal = "cancelled"
 
 type sealedRefusal struct {
 	Expires time.Time `json:"e"`
