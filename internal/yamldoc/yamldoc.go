@@ -40,12 +40,14 @@ type Document struct {
 }
 
 // Parse reads the text of the file called name.
-func Parse(name string, text []byte) (*Document, error) {
+func Parse(name string, text []byte) (doc *Document, err error) {
+	d := &Document{name: name}
+	defer d.survive(&err)
 	file, err := parser.ParseBytes(text, 0)
-	d := &Document{name: name, file: file}
 	if err != nil {
 		return nil, d.explain(err)
 	}
+	d.file = file
 	if len(file.Docs) > 1 {
 		second := file.Docs[1]
 		line := 0
@@ -59,7 +61,8 @@ func Parse(name string, text []byte) (*Document, error) {
 
 // Decode stores the document in into, a pointer to a structure. An empty file
 // leaves it as it is.
-func (d *Document) Decode(into any) error {
+func (d *Document) Decode(into any) (err error) {
+	defer d.survive(&err)
 	if len(d.file.Docs) == 0 || d.file.Docs[0].Body == nil {
 		return nil
 	}
@@ -93,6 +96,14 @@ func (d *Document) line(path []any) int {
 		}
 	}
 	return 0
+}
+
+// survive turns a panic of the YAML library into a mistake. Fuzzing finds files
+// that it panics on: a lone tag where a list belongs, for one.
+func (d *Document) survive(err *error) {
+	if reason := recover(); reason != nil {
+		*err = &Mistake{d.name, 0, fmt.Sprintf("this YAML cannot be read (%v)", reason)}
+	}
 }
 
 // explain puts an error of the YAML library into words for the person who
