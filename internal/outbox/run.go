@@ -1,0 +1,221 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"carekey.dev/carekey/internal/db"
+)
+
+const (
+	// workers is how many messages a node delivers at the same time.
+	workers = 4
+	// poll is how often a node looks without having been woken: for messages
+	// that another node put there before it died.
+	poll = 15 * time.Second
+	// delivery bounds one call of a handler.
+	delivery = time.Minute
+	// claim is how long a message belongs to the node that took it; after
+	// that the node counts as dead. It must be longer than a delivery and the
+	// write that follows it.
+	claim = 5 * time.Minute
+	// The pause after the first failure doubles up to the longest.
+	firstPause   = 5 * time.Second
+	longestPause = time.Hour
+)
+
+// Failure is why a message could not be delivered. Its text is stored and
+// shown to the operator: it holds no address, code or link.
+type Failure struct {
+	Text string
+	// Final means that trying again cannot help.
+	Final bool
+	cause error
+}
+
+// Permanent returns the failure of a message that will never be accepted.
+func Permanent(text string, cause error) error {
+	return &Failure{Text: text, Final: true, cause: cause}
+}
+
+// Temporary returns the failure of a message that may be accepted later.
+func Temporary(text string, cause error) error { return &Failure{Text: text, cause: cause} }
+
+// Error is the safe text.
+func (f *Failure) Error() string { return f.Text }
+
+// Unwrap returns the cause, which may name an address.
+func (f *Failure) Unwrap() error { return f.cause }
+
+// item is a message that this node has claimed.
+type item struct {
+	id, kind         string
+	payload          []byte
+	attempts         int64
+	created, expires time.Time
+}
+
+// Run delivers messages until ctx ends, and returns when the deliveries in
+// progress have ended. Every node may run it.
+func (o *Outbox) Run(ctx context.Context) {
+	heard, stop := o.db.Listen(topic)
+	defer stop()
+	var deliveries sync.WaitGroup
+	defer deliveries.Wait()
+	slots := make(chan struct{}, workers)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		found, wait, err := o.next(ctx)
+		if found != nil {
+			deliveries.Go(func() {
+				defer func() { <-slots }()
+				o.handle(context.WithoutCancel(ctx), found)
+			})
+			continue
+		}
+		<-slots
+		if err != nil && ctx.Err() == nil {
+			o.options.Log.Warn("the outbox cannot be read", "error", err)
+		}
+		timer := time.NewTimer(min(wait, poll))
+		select {
+		case <-ctx.Done():
+		case <-heard:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// next claims the message that is due first. Without one it returns how long
+// it is until one is due.
+func (o *Outbox) next(ctx context.Context) (*item, time.Duration, error) {
+	// A look before the write, so that an idle node never writes.
+	var due *int64
+	var now time.Time
+	err := o.db.Read(ctx, func(tx *db.Tx) error {
+		now = tx.Now()
+		return tx.Row(`SELECT MIN(next_at) FROM outbox WHERE state = 'queued'`).Scan(&due)
+	})
+	if err != nil || due == nil {
+		return nil, poll, err
+	}
+	if wait := db.Time(*due).Sub(now); wait > 0 {
+		return nil, wait, nil
+	}
+	var claimed *item
+	err = o.db.Write(ctx, func(tx *db.Tx) error {
+		claimed = nil
+		found := &item{}
+		var created, expires int64
+		// The condition stands twice: PostgreSQL checks the outer one again
+		// after waiting for another node that claims the same row.
+		err := tx.Row(`UPDATE outbox SET attempts = attempts + 1, next_at = $2 WHERE state = 'queued' AND next_at <= $1 AND id =
+			(SELECT id FROM outbox WHERE state = 'queued' AND next_at <= $1 ORDER BY next_at LIMIT 1)
+			RETURNING id, kind, payload, attempts, created_at, expires_at`,
+			db.Micros(tx.Now()), db.Micros(tx.Now().Add(claim))).
+			Scan(&found.id, &found.kind, &found.payload, &found.attempts, &created, &expires)
+		if errors.Is(err, db.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		found.created, found.expires = db.Time(created), db.Time(expires)
+		claimed = found
+		return nil
+	})
+	if err != nil {
+		return nil, poll, fmt.Errorf("claiming a message: %w", err)
+	}
+	return claimed, 0, nil // nil: another node was quicker; look again at once
+}
+
+// handle delivers one message and stores the outcome.
+func (o *Outbox) handle(ctx context.Context, m *item) {
+	failure := o.deliver(ctx, m)
+	log := o.options.Log.With("message", m.id, "kind", m.kind, "attempt", m.attempts)
+	err := o.db.Write(ctx, func(tx *db.Tx) error { return settle(tx, m, failure) })
+	switch {
+	case err != nil:
+		// It stays claimed and is delivered again after that: at least once.
+		log.Error("the outcome of a delivery could not be stored", "error", err)
+	case failure == nil:
+		log.Debug("delivered")
+	default:
+		log.Warn("not delivered", "reason", failure.Text, "final", failure.Final)
+	}
+}
+
+func (o *Outbox) deliver(ctx context.Context, m *item) (failure *Failure) {
+	if !m.expires.After(o.db.Now()) {
+		return &Failure{Text: "expired before it could be delivered", Final: true}
+	}
+	handler := o.handlers[m.kind]
+	if handler == nil {
+		return &Failure{Text: "this node has no handler for " + m.kind}
+	}
+	payload, err := o.sealer.Open(m.payload, bound(m.id, m.kind))
+	if err != nil {
+		return &Failure{Text: "the message does not open with the root keys of this node", cause: err}
+	}
+	defer func() {
+		// A handler's mistake must not take the node down, and with it all
+		// other messages.
+		if r := recover(); r != nil {
+			failure = &Failure{Text: "the handler panicked", cause: fmt.Errorf("panic: %v", r)}
+			o.options.Log.Error("a handler panicked", "kind", m.kind)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, delivery)
+	defer cancel()
+	err = handler(ctx, payload)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failure):
+		return failure
+	default:
+		return &Failure{Text: safeText(err), cause: err}
+	}
+}
+
+// settle stores the outcome of an attempt. A delivery that is known to have
+// succeeded counts even if the claim has passed on meanwhile; a failure does
+// not undo another node's claim.
+func settle(tx *db.Tx, m *item, failure *Failure) error {
+	now := tx.Now()
+	var err error
+	if failure == nil {
+		_, err = tx.Exec(`UPDATE outbox SET state = 'sent', payload = NULL, ended_at = $1, last_error = '' WHERE id = $2 AND state = 'queued'`,
+			db.Micros(now), m.id)
+	} else if again := now.Add(pause(m.attempts)); failure.Final || !again.Before(m.expires) {
+		_, err = tx.Exec(`UPDATE outbox SET state = 'dead', ended_at = $1, last_error = $2 WHERE id = $3 AND attempts = $4 AND state = 'queued'`,
+			db.Micros(now), failure.Text, m.id, m.attempts)
+	} else {
+		_, err = tx.Exec(`UPDATE outbox SET next_at = $1, last_error = $2 WHERE id = $3 AND attempts = $4 AND state = 'queued'`,
+			db.Micros(again), failure.Text, m.id, m.attempts)
+	}
+	if err != nil {
+		return fmt.Errorf("storing the outcome of a delivery: %w", err)
+	}
+	return nil
+}
+
+// pause is how long to wait after the given number of attempts: doubling, and
+// a fifth more or less, so that what failed together does not come together.
+func pause(attempts int64) time.Duration {
+	wait := longestPause
+	if attempts < 12 {
+		wait = min(longestPause, firstPause<<(attempts-1))
+	}
+	return wait*4/5 + rand.N(wait*2/5)
+}
