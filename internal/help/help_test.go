@@ -21,6 +21,7 @@ func shelf(t *testing.T, list care.AllowList, err error) *pagetest.Browser {
 	t.Helper()
 	kit := pagetest.Kit(t)
 	mux := http.NewServeMux()
+	kit.Routes(mux)
 	help.New(kit, func(context.Context) (care.AllowList, error) { return list, err }).Routes(mux)
 	return pagetest.Client(t, kit.Wrap(mux))
 }

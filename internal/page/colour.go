@@ -96,7 +96,7 @@ func (c Colours) css() string {
 .nhsuk-header__account-item{outline-color:%[1]s}
 .nhsuk-footer{border-top:4px solid %[1]s}
 a:not([class]):link,.nhsuk-link:link,.nhsuk-card__link:link,.nhsuk-back-link:link,.nhsuk-action-link:link,.nhsuk-task-list__link:link,.carekey-link-button{color:%[2]s}
-.nhsuk-details__summary{color:%[2]s}
+.nhsuk-details__summary,.nhsuk-details__summary-text{color:%[2]s}
 a:not([class]):hover,.nhsuk-link:hover,.carekey-link-button:hover{color:%[3]s}
 .carekey-notice{border-left-color:%[1]s}
 `, c.Header, c.Link, darker(c.Link, 0.6), darker(c.Header, 0.6))

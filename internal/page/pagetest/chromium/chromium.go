@@ -52,6 +52,10 @@ const axeTags = `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22a","wcag22aa","
 // with the element.
 func Axe(t testing.TB, tab context.Context, page string) {
 	t.Helper()
+	// Without its style sheets a page has other contrasts and sizes.
+	if sheets, err := chromedp.Run(tab, chromedp.Evaluate[int](`document.styleSheets.length`)); err != nil || sheets < 3 {
+		t.Fatalf("%s has %d style sheets, not 3 (%v): does the server call Kit.Routes?", page, sheets, err)
+	}
 	found, err := chromedp.Run(tab, chromedp.Evaluate[string](
 		axeSource(t)+`;axe.run(document, {runOnly: {type: "tag", values: `+axeTags+`}}).then(r => JSON.stringify(r.violations))`,
 		chromedp.EvalAwaitPromise))
