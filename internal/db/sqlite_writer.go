@@ -40,6 +40,7 @@ type write struct {
 	ran   chan error  // caller to writer: it has returned
 	told  chan error  // writer to caller: the outcome
 	err   error       // what the function returned; told after COMMIT, because it may rest on what a neighbour wrote
+	spent bool        // the function ran until its deadline
 }
 
 // take settles who has the write: the first who asks.
@@ -174,7 +175,11 @@ func (w *writer) group(first *write) {
 	}
 	w.rollback()
 	for _, m := range members {
-		w.alone(m)
+		if m.spent && m.err != nil { // it has had its time, and its neighbours wait for theirs
+			m.told <- m.err
+		} else {
+			w.alone(m)
+		}
 	}
 }
 
@@ -245,6 +250,7 @@ func (w *writer) turn(m *write) error {
 	start := time.Now()
 	m.turn <- w.db.begin(ctx, w.s, false)
 	err := <-m.ran
+	m.spent = ctx.Err() != nil
 	if held := time.Since(start); held > time.Second {
 		w.db.config.Log.Warn("a write held the database", "for", held)
 	}

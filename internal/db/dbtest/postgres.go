@@ -21,25 +21,22 @@ import (
 // serverVariable names a running server for all test programs (make test sets it); without it each test program starts its own.
 const serverVariable = "CAREKEY_TEST_POSTGRES"
 
-var server = sync.OnceValues(func() (string, error) {
+// server is kept until this process ends; a server that nobody holds any more is stopped by the garbage collector.
+var server = sync.OnceValues(func() (*TestServer, error) {
 	if given := os.Getenv(serverVariable); given != "" {
-		return given, nil
+		return &TestServer{URL: given}, nil
 	}
-	s, err := StartServer()
-	if err != nil {
-		return "", err
-	}
-	return s.URL, nil
+	return StartServer()
 })
 
 // Server returns the URL of the PostgreSQL server that tests share.
 func Server(t testing.TB) string {
 	t.Helper()
-	address, err := server()
+	s, err := server()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return address
+	return s.URL
 }
 
 // Postgres returns the URL of a fresh, migrated PostgreSQL database. It is dropped after the test.
