@@ -16,7 +16,8 @@
 // # Templates
 //
 // A room has one file for each page, templates/<name>.html, which defines
-// "content". Files templates/_<name>.html are shared by all pages of the room.
+// "content". Files templates/_<name>.html are shared by all pages of the room
+// (embed templates/*.html: embedding the directory leaves such files out).
 // The layout writes the one h1 of the page (View.Heading, or View.Title), unless
 // the content has an h1 itself: a label, a legend ("heading" true) or a panel.
 //
