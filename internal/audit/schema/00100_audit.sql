@@ -41,6 +41,7 @@ CREATE TABLE audit_checkpoint (
     at   BIGINT NOT NULL,
     note TEXT   NOT NULL
 );
+CREATE UNIQUE INDEX audit_checkpoint_size ON audit_checkpoint (size);
 
 CREATE TABLE audit_key (
     number     BIGINT NOT NULL PRIMARY KEY, -- 1 is the first; the highest signs
