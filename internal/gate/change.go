@@ -2,11 +2,8 @@ package gate
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"carekey.dev/carekey/internal/audit"
 	"carekey.dev/carekey/internal/care"
@@ -206,67 +203,4 @@ func (g *Gate) suspend(ctx context.Context, uid care.UID, id, why string, endAll
 		return fmt.Errorf("suspending an authenticator: %w", err)
 	}
 	return nil
-}
-
-// disavowLife is how long a "this wasn't me" link works (ten days, as
-// login.gov).
-const disavowLife = 240 * time.Hour
-
-type disavowal struct {
-	UID           care.UID  `json:"u"`
-	Authenticator string    `json:"a"`
-	Until         time.Time `json:"t"`
-}
-
-func (g *Gate) disavowal(uid care.UID, authenticator string, now time.Time) (string, error) {
-	plain, err := json.Marshal(disavowal{uid, authenticator, now.Add(disavowLife)})
-	if err != nil {
-		return "", err
-	}
-	sealed, err := g.disavow.Seal(plain, nil)
-	return base64.RawURLEncoding.EncodeToString(sealed), err
-}
-
-// CheckDisavowal reports whether a "this wasn't me" link still works, and
-// changes nothing. Fault: DisavowalUnreadable.
-func (g *Gate) CheckDisavowal(token string) error {
-	_, err := g.readDisavowal(token)
-	return err
-}
-
-// Disavow is "this wasn't me": it ends every session of the person and
-// suspends the authenticator that the notice was about. Nobody needs to be
-// signed in. Doing it twice changes nothing more. Fault: DisavowalUnreadable.
-func (g *Gate) Disavow(ctx context.Context, token string) error {
-	d, err := g.readDisavowal(token)
-	if err != nil {
-		return err
-	}
-	err = g.suspend(ctx, d.UID, d.Authenticator, "holder said: this was not me", "holder said: this was not me")
-	if !fault.Has(err, fault.NoAuthenticator) {
-		return err
-	}
-	// It was replaced or removed meanwhile; the sessions still have to end.
-	return g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		return session.EndAll(tx, d.UID, "holder said: this was not me")
-	})
-}
-
-func (g *Gate) readDisavowal(token string) (disavowal, error) {
-	var d disavowal
-	sealed, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return d, fault.New(fault.DisavowalUnreadable, err)
-	}
-	plain, err := g.disavow.Open(sealed, nil)
-	if err != nil {
-		return d, fault.New(fault.DisavowalUnreadable, err)
-	}
-	if err := json.Unmarshal(plain, &d); err != nil {
-		return d, fault.New(fault.DisavowalUnreadable, err)
-	}
-	if !g.o.DB.Now().Before(d.Until) {
-		return d, fault.New(fault.DisavowalUnreadable, errors.New("older than ten days"))
-	}
-	return d, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
@@ -19,6 +19,7 @@ type event struct {
 	authenticator string
 	template      string
 	method        care.Method
+	// method is the type of what is told of; "" means that of authenticator.
 	// also is an address that is told beside the verified one, or "".
 	also care.Email
 }
@@ -27,25 +28,33 @@ type event struct {
 // (N22). It runs before the transaction, because it seals.
 func (g *Gate) notices(ctx context.Context, e event) ([]outbox.Message, error) {
 	var p person.Person
+	method := e.method
 	err := g.o.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		p, err = person.ByUID(tx, e.uid)
-		if errors.Is(err, db.ErrNoRows) {
-			err = nil
+		if p, err = person.ByUID(tx, e.uid); err != nil && !errors.Is(err, db.ErrNoRows) {
+			return err
 		}
+		if method != "" {
+			return nil
+		}
+		record, err := credential.ByID(tx, e.authenticator)
+		if errors.Is(err, db.ErrNoRows) {
+			return nil
+		}
+		method = record.Method
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading whom to tell: %w", err)
 	}
-	now := g.o.DB.Now()
-	token, err := g.disavowal(e.uid, e.authenticator, now)
+	notMe, err := g.NotMe(e.uid, e.authenticator)
 	if err != nil {
-		return nil, fmt.Errorf("making a disavowal link: %w", err)
+		return nil, err
 	}
 	data := outbox.Notice{
-		Name: p.DisplayName(), When: now, Authenticator: e.method.TypeLabel(),
-		NotMe: g.o.Link("/not-me?t=" + url.QueryEscape(token)),
+		Name: p.DisplayName(), When: g.o.DB.Now(), Authenticator: method.TypeLabel(),
+		Old: p.Email, New: e.also,
+		NotMe: notMe,
 	}
 	var messages []outbox.Message
 	told := map[care.Email]bool{"": true}
@@ -64,10 +73,13 @@ func (g *Gate) notices(ctx context.Context, e event) ([]outbox.Message, error) {
 }
 
 func registrationTemplate(b Binding) string {
-	if b.Replaces != "" {
-		return outbox.AuthenticatorReplaced
+	switch {
+	case b.Replaces == "":
+		return outbox.AuthenticatorRegistered
+	case slices.ContainsFunc(b.Proofs, func(p credential.Proof) bool { return p.Valid() && p.Evidence().RecoveryCode }):
+		return outbox.NewPhone
 	}
-	return outbox.AuthenticatorRegistered
+	return outbox.AuthenticatorReplaced
 }
 
 func changeTemplate(c credential.Change) string {
