@@ -19,6 +19,7 @@ func Kinds() []*Kind {
 		RegistrationOtherPerson,
 		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused,
 		OtherPerson, AddressReplaced,
+		NotEncrypted,
 	}
 }
 

@@ -25,7 +25,7 @@ type Options struct {
 	// Enrol makes the enrolment of an authenticator app that the file chooses,
 	// Bind binds it through the gate. Both are needed for a file read in dev
 	// mode only.
-	Enrol func(uid care.UID, password, totpSecret string) (credential.Enrolment, error)
+	Enrol func(ctx context.Context, uid care.UID, password, totpSecret string) (credential.Enrolment, error)
 	Bind  func(tx *db.Tx, e credential.Enrolment) (bool, error)
 }
 
@@ -114,7 +114,7 @@ func (w *World) enrolments(ctx context.Context, o Options) (map[care.UID]credent
 	}
 	made := map[care.UID]credential.Enrolment{}
 	for _, p := range missing {
-		e, err := o.Enrol(p.UID, p.app.Password, p.app.TOTPSecret)
+		e, err := o.Enrol(ctx, p.UID, p.app.Password, p.app.TOTPSecret)
 		if err != nil {
 			i := slices.IndexFunc(w.people, func(other wantedPerson) bool { return other.UID == p.UID })
 			return nil, w.doc.Mistake([]any{"people", i, "authenticators", "authenticator_app"}, "authenticator_app: %v", err)
