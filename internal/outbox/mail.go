@@ -24,6 +24,7 @@ const (
 	AuthenticatorReplaced   = "authenticator-replaced"
 	AuthenticatorRemoved    = "authenticator-removed"
 	AuthenticatorSuspended  = "authenticator-suspended"
+	AuthenticatorDisabled   = "authenticator-disabled"
 	PasswordChanged         = "password-changed"
 	RecoveryCodesMade       = "recovery-codes-made"
 	RecoveryCodeUsed        = "recovery-code-used"

@@ -74,8 +74,10 @@ type Handler func(ctx context.Context, payload []byte) error
 
 // New returns an outbox with a handler for mail.
 func New(d *db.DB, ring *keys.Ring, o Options) (*Outbox, error) {
-	if strings.ContainsFunc(o.Service+o.Operator+o.Desk, control) {
-		return nil, errors.New("the names of the service, its operator and the service desk must each be one line")
+	// "=?" begins an encoded word (RFC 2047): a mailbox would show other text
+	// than we wrote.
+	if names := o.Service + o.Operator + o.Desk; strings.ContainsFunc(names, control) || strings.Contains(names, "=?") {
+		return nil, errors.New(`the names of the service, its operator and the service desk must each be one line, without "=?"`)
 	}
 	if _, err := mail.ParseAddress(string(o.From)); err != nil {
 		return nil, fmt.Errorf("%q cannot be the address that mail comes from: %w", o.From, err)
