@@ -1,0 +1,152 @@
+package certificate_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/server/certificate"
+)
+
+// clock is what the tests move.
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time { return c.t }
+
+func local(t *testing.T, folder string) (certificateFile, keyFile string) {
+	t.Helper()
+	if _, err := certificate.Local(folder, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, "localhost.pem"), filepath.Join(folder, "localhost.key")
+}
+
+// handshake returns the serial number that the server shows, checked against
+// the CA of the folder.
+func handshake(t *testing.T, f *certificate.Files, folder, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, certificate.LocalCA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go func() { _ = tls.Server(server, f.Config()).Handshake() }()
+	conn := tls.Client(client, &tls.Config{RootCAs: roots, ServerName: name})
+	if err := conn.Handshake(); err != nil {
+		t.Fatalf("handshake as %s: %v", name, err)
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+func TestTheLocalCAIsMadeOnceAndVouchesForThisMachine(t *testing.T) {
+	folder := t.TempDir()
+	certificateFile, keyFile := local(t, folder)
+	before, err := os.ReadFile(filepath.Join(folder, certificate.LocalCA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	local(t, folder)
+	after, err := os.ReadFile(filepath.Join(folder, certificate.LocalCA))
+	if err != nil || string(before) != string(after) {
+		t.Errorf("the CA was made again (%v): everybody would have to trust a new one", err)
+	}
+	f, err := certificate.Open(certificateFile, keyFile, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
+		handshake(t, f, folder, name)
+	}
+	for _, path := range []string{"ca.key", "localhost.key"} {
+		info, err := os.Stat(filepath.Join(folder, path))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+}
+
+func TestANewCertificateIsTakenOverWithoutARestart(t *testing.T) {
+	folder := t.TempDir()
+	certificateFile, keyFile := local(t, folder)
+	c := &clock{time.Now()}
+	f, err := certificate.Open(certificateFile, keyFile, c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := handshake(t, f, folder, "localhost")
+	local(t, folder)
+	c.t = c.t.Add(certificate.Look - time.Millisecond)
+	if got := handshake(t, f, folder, "localhost"); got != first {
+		t.Error("the files were looked at too early")
+	}
+	c.t = c.t.Add(time.Millisecond)
+	if got := handshake(t, f, folder, "localhost"); got == first {
+		t.Error("the new certificate was not taken over")
+	}
+}
+
+func TestASignalTakesOverAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	certificateFile, keyFile := local(t, folder)
+	c := &clock{time.Now()}
+	f, err := certificate.Open(certificateFile, keyFile, c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := handshake(t, f, folder, "localhost")
+	local(t, folder)
+	f.Reload()
+	if got := handshake(t, f, folder, "localhost"); got == first {
+		t.Error("the new certificate was not taken over")
+	}
+}
+
+func TestABadRenewalLeavesTheOldCertificateInUse(t *testing.T) {
+	folder := t.TempDir()
+	certificateFile, keyFile := local(t, folder)
+	c := &clock{time.Now()}
+	f, err := certificate.Open(certificateFile, keyFile, c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := handshake(t, f, folder, "localhost")
+	for name, damage := range map[string]func() error{
+		"half written":     func() error { return os.Truncate(certificateFile, 100) },
+		"gone":             func() error { return os.Remove(keyFile) },
+		"of another's key": func() error { return os.WriteFile(keyFile, []byte("nothing"), 0o600) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		c.t = c.t.Add(certificate.Look)
+		if got := handshake(t, f, folder, "localhost"); got != first {
+			t.Errorf("%s: another certificate is shown", name)
+		}
+	}
+	local(t, folder)
+	c.t = c.t.Add(certificate.Look)
+	if got := handshake(t, f, folder, "localhost"); got == first {
+		t.Error("after a good renewal the old one is still shown")
+	}
+}
+
+func TestFilesThatDoNotFitAreRefusedAtTheStart(t *testing.T) {
+	one, other := t.TempDir(), t.TempDir()
+	certificateFile, _ := local(t, one)
+	_, keyFile := local(t, other)
+	if _, err := certificate.Open(certificateFile, keyFile, time.Now, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a certificate with another's key was accepted")
+	}
+	if _, err := certificate.Open(certificateFile, filepath.Join(one, "nothing"), time.Now, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a missing key was accepted")
+	}
+}
