@@ -161,7 +161,9 @@ func TestFullDiskDoesNotHarmItsGroup(t *testing.T) {
 		_, err := tx.Exec(`INSERT INTO cell (id, b) WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000) SELECT 'fill ' || x, zeroblob(4000) FROM c`)
 		return err
 	}
-	write(t, d, func(tx *db.Tx) error { return errors.Join(add(tx, "before", 1), add(tx, "culprit", 1), add(tx, "after", 1)) })
+	write(t, d, func(tx *db.Tx) error {
+		return errors.Join(add(tx, "before", 1), add(tx, "culprit", 1), add(tx, "after", 1))
+	})
 	limit("100")
 	if err := expectGroup(t, d, fill); !errors.Is(err, db.ErrFull) {
 		t.Errorf("a write on a full disk returned %v, want ErrFull", err)

@@ -54,6 +54,10 @@ func up(ctx context.Context, dialect goose.Dialect, pool *sql.DB, from *migratio
 		return err
 	}
 	_, err = provider.Up(ctx)
+	var failed *goose.PartialError
+	if errors.As(err, &failed) && failed.Failed != nil {
+		return fmt.Errorf("%s: %w", failed.Failed.Source.Path, failed.Err)
+	}
 	return err
 }
 

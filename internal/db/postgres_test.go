@@ -290,3 +290,13 @@ func TestClockFollowsTheDatabase(t *testing.T) {
 		t.Errorf("Now is %v", now)
 	}
 }
+
+// After a failover the new primary may have given the transaction's number to another one.
+func TestAnotherServersAnswerIsNotBelieved(t *testing.T) {
+	d := dbtest.OpenWith(t, db.Config{}, dbtest.Postgres(t, tables...))
+	var xid string
+	write(t, d, func(tx *db.Tx) error { return tx.Row(`SELECT pg_current_xact_id()::text`).Scan(&xid) })
+	if err := db.ResolveFromOldPrimary(d, xid); !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("resolving returned %v, want ErrUnavailable that says that the outcome is not known", err)
+	}
+}
