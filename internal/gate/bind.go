@@ -193,7 +193,7 @@ func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (c
 			return record, err
 		}
 	}
-	if err := session.EndOf(tx, b.Replaces, "authenticator replaced"); err != nil {
+	if err := session.EndOf(tx, b.Enrolment.UID(), b.Replaces, "authenticator replaced"); err != nil {
 		return record, err
 	}
 	return record, g.o.Binder.Remove(tx, b.Replaces)

@@ -183,7 +183,7 @@ func (g *Gate) suspend(ctx context.Context, uid care.UID, id, why string, endAll
 		if endAll != "" {
 			err = session.EndAll(tx, uid, endAll)
 		} else {
-			err = session.EndOf(tx, id, why)
+			err = session.EndOf(tx, uid, id, why)
 		}
 		if err != nil || !record.SuspendedAt.IsZero() {
 			return err

@@ -55,6 +55,9 @@ func (o Opener) Open(tx *db.Tx, n Opening) (*Session, error) {
 // Rebind moves a session to the authenticator that replaced the one it was
 // opened with, so that replacing a phone does not throw its holder out.
 func (o Opener) Rebind(tx *db.Tx, id []byte, authenticatorID string) error {
+	if o.s == nil {
+		return errors.New("moving a session without the gate")
+	}
 	_, err := tx.Exec(`UPDATE session SET authenticator_id = $1 WHERE id = $2`, authenticatorID, id)
 	if err != nil {
 		return fmt.Errorf("moving a session to its new authenticator: %w", err)

@@ -240,9 +240,9 @@ func EndOthers(tx *db.Tx, uid care.UID, keep []byte, why string) error {
 	return end(tx, why, `uid = $3 AND id <> $4`, uid, keep)
 }
 
-// EndOf ends every session that an authenticator opened.
-func EndOf(tx *db.Tx, authenticatorID, why string) error {
-	return end(tx, why, `authenticator_id = $3`, authenticatorID)
+// EndOf ends every session that an authenticator of a person opened.
+func EndOf(tx *db.Tx, uid care.UID, authenticatorID, why string) error {
+	return end(tx, why, `uid = $3 AND authenticator_id = $4`, uid, authenticatorID) // by the index on uid
 }
 
 func end(tx *db.Tx, why, which string, args ...any) error {
