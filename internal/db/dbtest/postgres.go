@@ -18,12 +18,12 @@ import (
 	"carekey.dev/carekey/internal/db"
 )
 
-// ServerVariable names a running server for all test programs (make test sets it); without it each test program starts its own.
-const ServerVariable = "CAREKEY_TEST_POSTGRES"
+// serverVariable names a running server for all test programs (make test sets it); without it each test program starts its own.
+const serverVariable = "CAREKEY_TEST_POSTGRES"
 
 // server is kept until this process ends; a server that nobody holds any more is stopped by the garbage collector.
 var server = sync.OnceValues(func() (*TestServer, error) {
-	if given := os.Getenv(ServerVariable); given != "" {
+	if given := os.Getenv(serverVariable); given != "" {
 		return &TestServer{URL: given}, nil
 	}
 	return StartServer()
