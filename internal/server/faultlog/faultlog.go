@@ -1,0 +1,202 @@
+// Package faultlog keeps what `carekey explain REF` tells a service desk: which
+// fault somebody read out, when and where it happened, and what lay behind it.
+//
+// Faults come in from the page kit and the provider, at any rate; they are
+// written in batches beside the requests, and what does not fit is dropped and
+// counted: telling people of a fault must never make the fault worse. An
+// Occurrence leaves. No query string, form, cookie or secret is stored: the
+// cause is the text that the log has too.
+package faultlog
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+)
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+// Schema holds this room's migrations.
+var Schema fs.FS = schema
+
+// Bounds of what is kept.
+const (
+	Keep = 30 * 24 * time.Hour
+	Most = 100_000
+
+	queue     = 1024
+	batch     = 200
+	every     = time.Second
+	pruneEach = time.Hour
+	longest   = 1000 // bytes of a cause or a path
+)
+
+// Occurrence is one fault that somebody saw.
+type Occurrence struct {
+	Ref  string
+	Kind int
+	At   time.Time
+	// Method and Path are the request's; the path has no query.
+	Method, Path string
+	// Request is its id in the log.
+	Request string
+	// Client is the relying party and UID the person, where they are known.
+	Client string
+	UID    care.UID
+	// Detail is the sentence about this occurrence that the person could read,
+	// Cause what the log says.
+	Detail, Cause string
+}
+
+// Of returns the occurrence of a fault, to be completed by the caller.
+func Of(f *fault.Error) Occurrence {
+	return Occurrence{Ref: f.Ref, Kind: f.Kind.Number, Detail: f.Detail, Cause: f.Error()}
+}
+
+// Log records occurrences.
+type Log struct {
+	db      *db.DB
+	log     *slog.Logger
+	waiting chan Occurrence
+	dropped atomic.Uint64
+}
+
+// New returns a log; Run writes what it takes.
+func New(d *db.DB, log *slog.Logger) *Log {
+	return &Log{db: d, log: log, waiting: make(chan Occurrence, queue)}
+}
+
+// Record takes an occurrence and never waits.
+func (l *Log) Record(o Occurrence) {
+	o.At = l.db.Now()
+	o.Path, o.Cause, o.Detail = cut(o.Path), cut(o.Cause), cut(o.Detail)
+	select {
+	case l.waiting <- o:
+	default:
+		l.dropped.Add(1)
+	}
+}
+
+// Dropped is how many occurrences found no room.
+func (l *Log) Dropped() uint64 { return l.dropped.Load() }
+
+// cut makes text that the database can hold, of bounded length.
+func cut(s string) string {
+	clean := make([]rune, 0, min(len(s), longest))
+	size := 0
+	for _, r := range s {
+		if r == 0 || r == utf8.RuneError {
+			r = '?'
+		}
+		if size += utf8.RuneLen(r); size > longest {
+			break
+		}
+		clean = append(clean, r)
+	}
+	return string(clean)
+}
+
+// Run writes until ctx ends, and then what still waits.
+func (l *Log) Run(ctx context.Context) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var pruned time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			l.flush(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			if len(l.waiting) == 0 {
+				continue
+			}
+			l.flush(ctx)
+			if now := l.db.Now(); now.Sub(pruned) >= pruneEach {
+				pruned = now
+				if err := l.Prune(ctx); err != nil {
+					l.log.Warn("old faults were not forgotten", "err", err)
+				}
+			}
+		}
+	}
+}
+
+func (l *Log) flush(ctx context.Context) {
+	for {
+		some := l.take()
+		if len(some) == 0 {
+			return
+		}
+		if err := l.write(ctx, some); err != nil {
+			// The log has each fault; what is missing is only explain's copy.
+			l.log.Warn("faults were not kept for explain", "count", len(some), "err", err)
+			l.dropped.Add(uint64(len(some)))
+			return
+		}
+	}
+}
+
+func (l *Log) take() []Occurrence {
+	var some []Occurrence
+	for len(some) < batch {
+		select {
+		case o := <-l.waiting:
+			some = append(some, o)
+		default:
+			return some
+		}
+	}
+	return some
+}
+
+func (l *Log) write(ctx context.Context, some []Occurrence) error {
+	return l.db.Write(ctx, func(tx *db.Tx) error {
+		for _, o := range some {
+			_, err := tx.Exec(`
+				INSERT INTO fault_log (ref, kind, at, method, path, request, client, uid, detail, cause)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (ref) DO NOTHING`,
+				o.Ref, o.Kind, db.Micros(o.At), o.Method, o.Path, o.Request, o.Client, o.UID, o.Detail, o.Cause)
+			if err != nil {
+				return fmt.Errorf("keeping fault %s: %w", o.Ref, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Prune forgets what is too old or too much.
+func (l *Log) Prune(ctx context.Context) error {
+	return l.db.Write(ctx, func(tx *db.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM fault_log WHERE at < $1`, db.Micros(tx.Now().Add(-Keep))); err != nil {
+			return fmt.Errorf("forgetting old faults: %w", err)
+		}
+		_, err := tx.Exec(`DELETE FROM fault_log WHERE at <= (SELECT at FROM fault_log ORDER BY at DESC LIMIT 1 OFFSET $1)`, Most)
+		if err != nil {
+			return fmt.Errorf("forgetting the oldest faults: %w", err)
+		}
+		return nil
+	})
+}
+
+// Find returns the occurrence with the reference, or db.ErrNoRows.
+func Find(tx *db.Tx, ref string) (Occurrence, error) {
+	var o Occurrence
+	var at int64
+	err := tx.Row(`SELECT ref, kind, at, method, path, request, client, uid, detail, cause FROM fault_log WHERE ref = $1`, ref).
+		Scan(&o.Ref, &o.Kind, &at, &o.Method, &o.Path, &o.Request, &o.Client, &o.UID, &o.Detail, &o.Cause)
+	if err != nil {
+		return Occurrence{}, fmt.Errorf("looking up fault %s: %w", ref, err)
+	}
+	o.At = db.Time(at)
+	return o, nil
+}

@@ -1,0 +1,120 @@
+package faultlog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/server/faultlog"
+)
+
+var schemas = []fs.FS{faultlog.Schema}
+
+// drain runs the log until it has written what waits.
+func drain(l *faultlog.Log) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	l.Run(ctx)
+}
+
+func find(t *testing.T, d *db.DB, ref string) (faultlog.Occurrence, error) {
+	t.Helper()
+	var o faultlog.Occurrence
+	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+		o, err = faultlog.Find(tx, ref)
+		return err
+	})
+	return o, err
+}
+
+func TestAFaultIsFoundByItsReference(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		l := faultlog.New(d, slog.New(slog.DiscardHandler))
+		o := faultlog.Of(fault.New(fault.Busy, errors.New("locked")).With("Wait."))
+		o.Method, o.Path, o.Request, o.Client, o.UID = "POST", "/signin/code", "r1", "ers", "555000100101"
+		l.Record(o)
+		drain(l)
+		got, err := find(t, d, o.Ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.At = got.At
+		if diff := cmp.Diff(o, got); diff != "" || got.At.IsZero() {
+			t.Errorf("found (-want +got):\n%s", diff)
+		}
+		if _, err := find(t, d, "100-000-000"); !errors.Is(err, db.ErrNoRows) {
+			t.Errorf("an unknown reference: %v", err)
+		}
+	})
+}
+
+func TestAFloodOfFaultsIsDroppedAndCountedAndNeverWaits(t *testing.T) {
+	d := dbtest.Open(t, schemas...)
+	l := faultlog.New(d, slog.New(slog.DiscardHandler))
+	const flood = 5000
+	var refs []string
+	for range flood {
+		o := faultlog.Of(fault.New(fault.Internal, nil))
+		refs = append(refs, o.Ref)
+		l.Record(o)
+	}
+	drain(l)
+	kept := 0
+	for _, ref := range refs {
+		if _, err := find(t, d, ref); err == nil {
+			kept++
+		}
+	}
+	if kept == 0 || uint64(kept)+l.Dropped() != flood {
+		t.Errorf("%d kept, %d dropped of %d", kept, l.Dropped(), flood)
+	}
+}
+
+func TestWhatTheDatabaseCannotHoldIsMadeHarmless(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		l := faultlog.New(d, slog.New(slog.DiscardHandler))
+		o := faultlog.Of(fault.New(fault.NotFound, fmt.Errorf("a\x00b\xff%s", strings.Repeat("é", 2000))))
+		o.Path = "/\x00"
+		l.Record(o)
+		drain(l)
+		got, err := find(t, d, o.Ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Path != "/?" || len(got.Cause) > 1000 || !strings.Contains(got.Cause, "a?b?é") {
+			t.Errorf("path %q, cause %q", got.Path, got.Cause)
+		}
+	})
+}
+
+func TestFaultsAreForgottenAfterThirtyDays(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	d := dbtest.OpenAt(t, func() time.Time { return now }, schemas...)
+	l := faultlog.New(d, slog.New(slog.DiscardHandler))
+	old, young := faultlog.Of(fault.New(fault.Internal, nil)), faultlog.Of(fault.New(fault.Internal, nil))
+	l.Record(old)
+	drain(l)
+	now = now.Add(2 * time.Second)
+	l.Record(young)
+	drain(l)
+	now = now.Add(faultlog.Keep - time.Second)
+	if err := l.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := find(t, d, old.Ref); !errors.Is(err, db.ErrNoRows) {
+		t.Errorf("one second after: %v", err)
+	}
+	if _, err := find(t, d, young.Ref); err != nil {
+		t.Errorf("one second before: %v", err)
+	}
+}
