@@ -20,6 +20,9 @@ const retryAfter = 5 * time.Second
 // that can be read out (decision 26) and the ways on. The cause goes to the
 // log and nowhere else.
 func (k *Kit) Fault(w http.ResponseWriter, r *http.Request, err error, ways ...Link) {
+	if k.options.Translate != nil {
+		err = k.options.Translate(err)
+	}
 	f := fault.As(err)
 	k.log(r, f)
 	if k.options.Record != nil {

@@ -33,6 +33,9 @@ type Options struct {
 	// Person says who is signed in, for pages whose View does not (help pages,
 	// fault pages), or nil. It must be quick and must not fail.
 	Person func(*http.Request) *Person
+	// Translate turns an error that this room does not know (a full disk) into
+	// its fault; nil changes nothing.
+	Translate func(error) error
 	// Record keeps a fault for `carekey explain`; nil keeps nothing.
 	Record func(*http.Request, *fault.Error)
 	Log    *slog.Logger
