@@ -14,8 +14,8 @@ import (
 
 // tally is the rules of decision 9 once more, in Go and without a database.
 type tally struct {
-	failures, refused int
-	blocked, forget   time.Time
+	failures        int
+	blocked, forget time.Time
 }
 
 type model map[string]*tally
@@ -38,49 +38,49 @@ func modelKeys(s Subject) []string {
 
 // reserve returns whether the attempt is let through.
 func (m model) reserve(s Subject, now time.Time) (passes, exhausted bool) {
+	passes = true
 	for _, key := range modelKeys(s) {
 		if m.at(key, now).blocked.After(now) {
-			return false, key[0] == 'a'
+			passes = false
+			exhausted = exhausted || key[0] == 'a'
 		}
 	}
-	for _, key := range modelKeys(s) {
-		c := m.at(key, now)
-		c.failures++
-		switch key[0] {
-		case 'c':
-			c.forget = now.Add(24 * time.Hour)
-			if c.failures >= 10 {
-				c.blocked = now.Add(15 * time.Minute)
-			} else if c.failures >= 5 {
-				c.blocked = now.Add(10 * time.Second << (c.failures - 5))
-			}
-		case 'a':
-			c.forget = now.Add(30 * 24 * time.Hour)
-			if c.failures >= 100 {
-				c.blocked = c.forget
-			}
-		case 'n':
-			if c.failures == 1 && c.forget.IsZero() {
-				c.forget = now.Add(15 * time.Minute)
-			}
-			if c.failures >= 100 {
-				c.blocked = c.forget
-			}
-		}
+	if !passes {
+		return false, exhausted
+	}
+	class, account := m.at(modelKeys(s)[0], now), m.at(modelKeys(s)[1], now)
+	class.failures++
+	class.forget = now.Add(24 * time.Hour)
+	if class.failures >= 10 {
+		class.blocked = now.Add(15 * time.Minute)
+	} else if class.failures >= 5 {
+		class.blocked = now.Add(10 * time.Second << (class.failures - 5))
+	}
+	account.failures++
+	account.forget = now.Add(30 * 24 * time.Hour)
+	if account.failures >= 100 {
+		account.blocked = account.forget
 	}
 	return true, false
 }
 
-func (m model) refund(s Subject, now time.Time) {
-	for _, key := range modelKeys(s) {
-		if key[0] != 'n' {
-			delete(m, key)
-			continue
-		}
-		c := m.at(key, now)
-		c.failures = max(0, c.failures-1)
-		c.blocked = time.Time{}
+func (m model) fail(s Subject, now time.Time) {
+	if s.Known {
+		return
 	}
+	network := m.at(modelKeys(s)[2], now)
+	network.failures++
+	if network.failures == 1 {
+		network.forget = now.Add(15 * time.Minute)
+	}
+	if network.failures >= 100 {
+		network.blocked = network.forget
+	}
+}
+
+func (m model) refund(s Subject) {
+	delete(m, modelKeys(s)[0])
+	delete(m, modelKeys(s)[1])
 }
 
 // Decision 9, for any order of right and wrong attempts of several people,
@@ -112,14 +112,21 @@ func TestThrottleBehavesAsItsModel(t *testing.T) {
 
 func compare(rt *rapid.T, d *db.DB, th *Throttle, m model, s Subject, now time.Time, right bool) {
 	passes, exhausted := m.reserve(s, now)
-	_, err := th.Attempt(rt.Context(), d, s)
-	if passes != (err == nil) || exhausted && !fault.Has(err, fault.TriesUsedUp) {
-		rt.Fatalf("the model lets it through: %v; the database: %v", passes, err)
+	r, err := th.Attempt(rt.Context(), d, s)
+	if passes != (err == nil) || exhausted != fault.Has(err, fault.TriesUsedUp) {
+		rt.Fatalf("the model lets it through: %v, exhausted: %v; the database: %v", passes, exhausted, err)
 	}
-	if passes && right {
-		m.refund(s, now)
-		if err := d.Write(rt.Context(), func(tx *db.Tx) error { return th.Refund(tx, s) }); err != nil {
-			rt.Fatal(err)
-		}
+	switch {
+	case !passes:
+		return
+	case right:
+		m.refund(s)
+		err = d.Write(rt.Context(), func(tx *db.Tx) error { return th.Refund(tx, s) })
+	default:
+		m.fail(s, now)
+		err = th.Failed(rt.Context(), d, r)
+	}
+	if err != nil {
+		rt.Fatal(err)
 	}
 }

@@ -74,24 +74,6 @@ func TestRedeemDoesNotWaitForItsOwnReservation(t *testing.T) {
 	})
 }
 
-func TestRedeemTakesTheNetworkCountBackOnce(t *testing.T) {
-	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
-		th := newThrottle()
-		s := stranger("amara@example.nhs.uk", "192.0.2.1")
-		other := stranger("owen@example.nhs.uk", "192.0.2.1")
-		fail(t, d, th, other)
-		for range 2 * NetworkFailures { // good sign-ins never count
-			fail(t, d, th, s)
-			if err := redeem(t, d, th, s); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if failures, _ := counts(t, d, th, s, ruleNetwork); failures != 1 {
-			t.Errorf("the network has %d failures, want the other's alone", failures)
-		}
-	})
-}
-
 func TestRedeemIsOneStatement(t *testing.T) {
 	d := dbtest.Open(t, schemas...)
 	th := newThrottle()

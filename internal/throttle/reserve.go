@@ -10,7 +10,9 @@ import (
 	"carekey.dev/carekey/internal/fault"
 )
 
-// Reservation is an attempt that has been counted and may now be verified.
+// Reservation is an attempt that has been counted and may now be verified. Tell
+// the outcome: Refund or Redeem in the transaction of a success, Failed after a
+// failure, Release if it was not verified.
 type Reservation struct {
 	// TriesLeft is how many more tries, after this one, come before the first
 	// wait.
@@ -21,6 +23,8 @@ type Reservation struct {
 	// caller disables the authenticator and tells the person (N10). Further
 	// attempts are refused in any case.
 	Exhausted bool
+
+	crowd []byte // the network's row, for Failed
 }
 
 // Attempt counts an attempt in a transaction of its own and returns after its
@@ -54,7 +58,8 @@ func (t *Throttle) Attempt(ctx context.Context, d *db.DB, s Subject) (Reservatio
 // count of that refusal and nothing else; Attempt keeps it.
 func (t *Throttle) Reserve(tx *db.Tx, s Subject) (Reservation, error) {
 	now := tx.Now()
-	rows, err := reserve(tx, t.counters(s), now)
+	crowd := t.crowd(s)
+	rows, err := reserve(tx, t.counters(s), crowd, now)
 	if err != nil {
 		return Reservation{}, err
 	}
@@ -64,12 +69,24 @@ func (t *Throttle) Reserve(tx *db.Tx, s Subject) (Reservation, error) {
 		}
 		return Reservation{}, refusal
 	}
-	return reservation(rows, now), nil
+	return reservation(rows, crowd, now), nil
+}
+
+// Failed tells that a reserved attempt turned out wrong, which its network
+// then counts, in a transaction of its own. Call it before the person is told.
+func (t *Throttle) Failed(ctx context.Context, d *db.DB, r Reservation) error {
+	if r.crowd == nil {
+		return nil
+	}
+	err := d.Write(ctx, func(tx *db.Tx) error { return raise(tx, r.crowd) })
+	if err != nil {
+		return fmt.Errorf("counting a failure of a network: %w", err)
+	}
+	return nil
 }
 
 // Refund takes back a reserved attempt that turned out right, and resets what
 // was counted for the address: the success ends the row of failures (N10).
-// Call it late in a transaction: the network's row is shared by many.
 func (t *Throttle) Refund(tx *db.Tx, s Subject) error {
 	return settle(tx, t.counters(s), refundRule)
 }
@@ -95,14 +112,15 @@ func (t *Throttle) Forget(tx *db.Tx, action, address string) error {
 // attempt; the error is the refusal that it would meet.
 func (t *Throttle) Peek(tx *db.Tx, s Subject) (Reservation, error) {
 	now := tx.Now()
-	rows, err := read(tx, t.counters(s), now)
+	crowd := t.crowd(s)
+	rows, err := read(tx, t.counters(s), crowd, now)
 	if err != nil {
 		return Reservation{}, err
 	}
 	if refusal := refusal(rows, now); refusal != nil {
 		return Reservation{}, refusal
 	}
-	return reservation(rows, now), nil
+	return reservation(rows, crowd, now), nil
 }
 
 // Prune deletes the rows that mean nothing any more. The janitor calls it.
@@ -119,6 +137,9 @@ func refusal(rows []row, now time.Time) *fault.Error {
 	var until time.Time
 	usedUp := false
 	for _, r := range rows {
+		if r.crowdUntil.After(until) {
+			until = r.crowdUntil
+		}
 		if !r.refused {
 			continue
 		}
@@ -137,8 +158,8 @@ func refusal(rows []row, now time.Time) *fault.Error {
 	return fault.New(fault.TooManyAttempts, nil).With("You can try again in " + words(wait) + ".").After(wait)
 }
 
-func reservation(rows []row, now time.Time) Reservation {
-	r := Reservation{TriesLeft: FreeFailures}
+func reservation(rows []row, crowd []byte, now time.Time) Reservation {
+	r := Reservation{TriesLeft: FreeFailures, crowd: crowd}
 	for _, row := range rows {
 		switch row.rule {
 		case ruleClass:

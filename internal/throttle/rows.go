@@ -15,6 +15,7 @@ type row struct {
 	failures     int64
 	refused      bool
 	blockedUntil time.Time
+	crowdUntil   time.Time // the network's block, zero if it has none
 }
 
 // reserveRule decides for each row by itself. The row is locked by the UPSERT,
@@ -26,8 +27,8 @@ type row struct {
 var reserveRule = strings.NewReplacer(
 	"BLOCKED", "throttle.blocked_until > $1",
 	"FORGOTTEN", "throttle.forget_at <= $1",
-	"CLASS", fmt.Sprint(ruleClass), "ACCOUNT", fmt.Sprint(ruleAccount), "NETWORK", fmt.Sprint(ruleNetwork),
-	"CONSECUTIVE", fmt.Sprint(MaxConsecutive-1), "CROWD", fmt.Sprint(NetworkFailures-1),
+	"CLASS", fmt.Sprint(ruleClass), "ACCOUNT", fmt.Sprint(ruleAccount),
+	"CONSECUTIVE", fmt.Sprint(MaxConsecutive-1),
 	"WAIT", waits(),
 ).Replace(` ON CONFLICT (key) DO UPDATE SET
 	failures = CASE WHEN BLOCKED THEN throttle.failures WHEN FORGOTTEN THEN 1 ELSE throttle.failures + 1 END,
@@ -36,22 +37,28 @@ var reserveRule = strings.NewReplacer(
 	blocked_until = CASE WHEN BLOCKED THEN throttle.blocked_until WHEN FORGOTTEN THEN 0
 		WHEN throttle.rule = CLASS THEN WAIT
 		WHEN throttle.rule = ACCOUNT AND throttle.failures >= CONSECUTIVE THEN excluded.forget_at
-		WHEN throttle.rule = NETWORK AND throttle.failures >= CROWD THEN throttle.forget_at
 		ELSE 0 END,
-	forget_at = CASE WHEN BLOCKED THEN throttle.forget_at
-		WHEN throttle.rule = NETWORK AND NOT FORGOTTEN THEN throttle.forget_at
-		ELSE excluded.forget_at END,
+	forget_at = CASE WHEN BLOCKED THEN throttle.forget_at ELSE excluded.forget_at END,
 	forget_before = throttle.forget_at
 	RETURNING key, rule, failures, last_refused, blocked_until`)
 
-// refundRule: the address begins again, the network loses one failure.
-var refundRule = strings.NewReplacer("NETWORK", fmt.Sprint(ruleNetwork)).Replace(` ON CONFLICT (key) DO UPDATE SET
-	failures = CASE WHEN throttle.rule = NETWORK AND throttle.failures > 0 THEN throttle.failures - 1 ELSE 0 END,
-	refused = CASE WHEN throttle.rule = NETWORK THEN throttle.refused ELSE 0 END,
-	blocked_until = 0,
-	forget_at = CASE WHEN throttle.rule = NETWORK THEN throttle.forget_at ELSE $1 END`)
+// crowdUntil is the end of the network's block: read beside the others, and
+// not locked, because many share it.
+const crowdUntil = `COALESCE((SELECT crowd.blocked_until FROM throttle AS crowd WHERE crowd.key = %s AND crowd.blocked_until > $1), 0)`
 
-// releaseRule: every row loses one failure. A browser class that had to wait
+// raiseRule counts a failure of a network, within a window that begins with
+// its first. $1 is now.
+var raiseRule = strings.NewReplacer(
+	"FORGOTTEN", "throttle.forget_at <= $1", "LAST", fmt.Sprint(NetworkFailures-1),
+).Replace(` ON CONFLICT (key) DO UPDATE SET
+	failures = CASE WHEN FORGOTTEN THEN 1 ELSE throttle.failures + 1 END,
+	blocked_until = CASE WHEN FORGOTTEN THEN 0 WHEN throttle.failures >= LAST THEN throttle.forget_at ELSE 0 END,
+	forget_at = CASE WHEN FORGOTTEN THEN excluded.forget_at ELSE throttle.forget_at END`)
+
+// refundRule: the address begins again.
+const refundRule = ` ON CONFLICT (key) DO UPDATE SET failures = 0, refused = 0, blocked_until = 0, forget_at = $1`
+
+// releaseRule: both rows lose one failure. A browser class that had to wait
 // already keeps waiting: else a flood that fills all workers would free it.
 var releaseRule = strings.NewReplacer("CLASS", fmt.Sprint(ruleClass), "FREE", fmt.Sprint(FreeFailures)).Replace(` ON CONFLICT (key) DO UPDATE SET
 	failures = CASE WHEN throttle.forget_at > $1 AND throttle.failures > 0 THEN throttle.failures - 1 ELSE 0 END,
@@ -90,13 +97,20 @@ func upsert(list []counter, failures int, now time.Time, forgetNow bool) (string
 	return sql.String(), args
 }
 
-func reserve(tx *db.Tx, list []counter, now time.Time) ([]row, error) {
+func reserve(tx *db.Tx, list []counter, crowd []byte, now time.Time) ([]row, error) {
 	sql, args := upsert(list, 1, now, false)
-	rows, err := scan(tx, sql+reserveRule, args)
+	args = append(args, crowd)
+	rows, err := scan(tx, sql+reserveRule+", "+fmt.Sprintf(crowdUntil, fmt.Sprintf("$%d", len(args))), args)
 	if err != nil {
 		return nil, fmt.Errorf("reserving an attempt: %w", err)
 	}
 	return rows, nil
+}
+
+func raise(tx *db.Tx, crowd []byte) error {
+	sql, args := upsert([]counter{{crowd, ruleNetwork, NetworkWindow}}, 1, tx.Now(), false)
+	_, err := tx.Exec(sql+raiseRule, args...)
+	return err
 }
 
 // settle writes all rows after the outcome. It inserts a row that the janitor
@@ -118,8 +132,8 @@ func takeBack(tx *db.Tx, rows []row, now time.Time) error {
 			continue
 		}
 		_, err := tx.Exec(`UPDATE throttle SET failures = failures - 1, refused = refused + 1, last_refused = 1, blocked_until = 0,
-			forget_at = CASE WHEN forget_before > $2 THEN forget_before WHEN rule = $4 THEN $2 ELSE $3 END WHERE key = $1`,
-			r.key, db.Micros(now), db.Micros(now.Add(refusedMemory)), ruleNetwork)
+			forget_at = CASE WHEN forget_before > $2 THEN forget_before ELSE $3 END WHERE key = $1`,
+			r.key, db.Micros(now), db.Micros(now.Add(refusedMemory)))
 		if err != nil {
 			return fmt.Errorf("taking back a refused attempt: %w", err)
 		}
@@ -128,17 +142,18 @@ func takeBack(tx *db.Tx, rows []row, now time.Time) error {
 }
 
 // read returns the rows as an attempt would find them.
-func read(tx *db.Tx, list []counter, now time.Time) ([]row, error) {
+func read(tx *db.Tx, list []counter, crowd []byte, now time.Time) ([]row, error) {
 	var in strings.Builder
 	args := []any{db.Micros(now)}
-	for i, c := range list {
-		if i > 0 {
-			in.WriteString(", ")
-		}
+	for _, c := range list {
 		args = append(args, c.key)
-		fmt.Fprintf(&in, "$%d", len(args))
+		fmt.Fprintf(&in, "$%d, ", len(args))
 	}
-	rows, err := scan(tx, `SELECT key, rule, failures, CASE WHEN blocked_until > $1 THEN 1 ELSE 0 END, blocked_until
+	args = append(args, crowd)
+	fmt.Fprintf(&in, "$%d", len(args))
+	rows, err := scan(tx, `SELECT key, rule, failures, CASE WHEN blocked_until > $1 THEN 1 ELSE 0 END,
+		CASE WHEN rule = `+fmt.Sprint(ruleNetwork)+` THEN 0 ELSE blocked_until END,
+		CASE WHEN rule = `+fmt.Sprint(ruleNetwork)+` THEN blocked_until ELSE 0 END
 		FROM throttle WHERE forget_at > $1 AND key IN (`+in.String()+`)`, args)
 	if err != nil {
 		return nil, fmt.Errorf("reading counted attempts: %w", err)
@@ -146,6 +161,7 @@ func read(tx *db.Tx, list []counter, now time.Time) ([]row, error) {
 	return rows, nil
 }
 
+// scan reads rows with six columns.
 func scan(tx *db.Tx, sql string, args []any) ([]row, error) {
 	found, err := tx.Rows(sql, args...)
 	if err != nil {
@@ -155,11 +171,11 @@ func scan(tx *db.Tx, sql string, args []any) ([]row, error) {
 	var rows []row
 	for found.Next() {
 		var r row
-		var refused, until int64
-		if err := found.Scan(&r.key, &r.rule, &r.failures, &refused, &until); err != nil {
+		var refused, until, crowd int64
+		if err := found.Scan(&r.key, &r.rule, &r.failures, &refused, &until, &crowd); err != nil {
 			return nil, err
 		}
-		r.refused, r.blockedUntil = refused == 1, db.Time(until)
+		r.refused, r.blockedUntil, r.crowdUntil = refused == 1, db.Time(until), db.Time(crowd)
 		rows = append(rows, r)
 	}
 	return rows, found.Close()

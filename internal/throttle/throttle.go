@@ -13,6 +13,12 @@
 //     100 no nearer: who floods an address only makes themselves wait;
 //   - good sign-ins never count.
 //
+// One count is different. The network's is raised by Failed, after an attempt
+// turned out wrong: a hospital behind one address has hundreds of right
+// passwords whose codes are still being typed, and they must not look like a
+// hundred failures. What a burst gains by that is bounded by the places in the
+// password pool; the counts by address stay exact.
+//
 // The room never learns whether an address belongs to anybody: the same
 // statements run either way. It keeps HMACs, no address and no network.
 package throttle
@@ -110,24 +116,33 @@ type counter struct {
 	memory time.Duration
 }
 
-// counters returns the subject's rows in the order of their keys, so that two
-// transactions lock the rows that they share in the same order.
+// counters returns the rows of the subject's address, in the order of their
+// keys, so that two transactions lock the rows that they share in the same
+// order.
 func (t *Throttle) counters(s Subject) []counter {
 	address := strings.ToLower(strings.TrimSpace(s.Address))
 	class := "unknown"
-	known := s.Known && s.Device != ""
-	if known {
+	if s.known() {
 		class = "device:" + s.Device
 	}
 	list := []counter{
 		{t.key("class", s.Action, address, class), ruleClass, classMemory},
 		{t.key("account", s.Action, address), ruleAccount, accountMemory},
 	}
-	if network, ok := t.network(s.Network); ok && !known {
-		list = append(list, counter{t.key("network", network.String()), ruleNetwork, NetworkWindow})
-	}
 	slices.SortFunc(list, func(a, b counter) int { return cmp.Compare(string(a.key), string(b.key)) })
 	return list
+}
+
+func (s Subject) known() bool { return s.Known && s.Device != "" }
+
+// crowd returns the key of the network's row, or nil for a browser that is
+// known and a network that is exempt.
+func (t *Throttle) crowd(s Subject) []byte {
+	network, ok := t.network(s.Network)
+	if !ok || s.known() {
+		return nil
+	}
+	return t.key("network", network.String())
 }
 
 // network returns what is counted as one network: an IPv4 address, or the /64

@@ -49,8 +49,8 @@ func known(address, device, network string) Subject {
 	return s
 }
 
-// fail makes an attempt that is let through and turns out wrong.
-func fail(t *testing.T, d *db.DB, th *Throttle, s Subject) Reservation {
+// attempt makes an attempt that is let through.
+func attempt(t *testing.T, d *db.DB, th *Throttle, s Subject) Reservation {
 	t.Helper()
 	r, err := th.Attempt(t.Context(), d, s)
 	if err != nil {
@@ -59,9 +59,19 @@ func fail(t *testing.T, d *db.DB, th *Throttle, s Subject) Reservation {
 	return r
 }
 
+// fail makes an attempt that is let through and turns out wrong.
+func fail(t *testing.T, d *db.DB, th *Throttle, s Subject) Reservation {
+	t.Helper()
+	r := attempt(t, d, th, s)
+	if err := th.Failed(t.Context(), d, r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func succeed(t *testing.T, d *db.DB, th *Throttle, s Subject) {
 	t.Helper()
-	fail(t, d, th, s)
+	attempt(t, d, th, s)
 	if err := d.Write(t.Context(), func(tx *db.Tx) error { return th.Refund(tx, s) }); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +89,7 @@ func refused(t *testing.T, d *db.DB, th *Throttle, s Subject) *fault.Error {
 
 func counts(t *testing.T, d *db.DB, th *Throttle, s Subject, rule int64) (failures, refusals int) {
 	t.Helper()
-	for _, c := range th.counters(s) {
+	for _, c := range append(th.counters(s), counter{key: th.crowd(s), rule: ruleNetwork}) {
 		if c.rule != rule {
 			continue
 		}
@@ -190,8 +200,11 @@ func TestFloodDoesNotDisableAnAuthenticator(t *testing.T) {
 		flood := stranger("amara@example.nhs.uk", "192.0.2.1")
 		passed := 0
 		for range 500 {
-			if _, err := th.Attempt(t.Context(), d, flood); err == nil {
+			if r, err := th.Attempt(t.Context(), d, flood); err == nil {
 				passed++
+				if err := th.Failed(t.Context(), d, r); err != nil {
+					t.Fatal(err)
+				}
 			}
 			c.advance(time.Second)
 		}
@@ -262,6 +275,26 @@ func TestNetworkOfManyFailuresMakesUnknownBrowsersWait(t *testing.T) {
 	})
 }
 
+// Good sign-ins never count, not even while their second step is being typed.
+func TestSignInsInProgressAreNotFailuresOfTheirNetwork(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		th := newThrottle()
+		const hospital = "192.0.2.1"
+		for n := range 5 * NetworkFailures {
+			attempt(t, d, th, stranger(fmt.Sprintf("worker%d@example.nhs.uk", n), hospital))
+		}
+		for n := range 5 * NetworkFailures {
+			s := stranger(fmt.Sprintf("worker%d@example.nhs.uk", n), hospital)
+			if err := d.Write(t.Context(), func(tx *db.Tx) error { return th.Refund(tx, s) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if failures, _ := counts(t, d, th, stranger("any", hospital), ruleNetwork); failures != 0 {
+			t.Errorf("the network has %d failures", failures)
+		}
+	})
+}
+
 func TestFailuresOfKnownBrowsersAndExemptNetworksAreNotCountedByNetwork(t *testing.T) {
 	d := dbtest.OpenAt(t, newClock().now, Schema)
 	th := newThrottle("192.0.2.0/24")
@@ -287,8 +320,11 @@ func TestGoodSignInsAreNotThrottledWhileAGuesserAtTheSameAddressIs(t *testing.T)
 			} else {
 				succeed(t, d, th, known(worker, "own", hospital))
 			}
-			if _, err := th.Attempt(t.Context(), d, stranger("amara@example.nhs.uk", hospital)); err == nil {
+			if r, err := th.Attempt(t.Context(), d, stranger("amara@example.nhs.uk", hospital)); err == nil {
 				guessed++
+				if err := th.Failed(t.Context(), d, r); err != nil {
+					t.Fatal(err)
+				}
 			}
 			c.advance(100 * time.Millisecond)
 		}
@@ -304,7 +340,7 @@ func TestUnverifiedAttemptIsReleased(t *testing.T) {
 		th := newThrottle()
 		s := stranger("amara@example.nhs.uk", "192.0.2.1")
 		for range 3 * MaxConsecutive {
-			fail(t, d, th, s)
+			attempt(t, d, th, s)
 			if err := d.Write(t.Context(), func(tx *db.Tx) error { return th.Release(tx, s) }); err != nil {
 				t.Fatal(err)
 			}
@@ -313,7 +349,7 @@ func TestUnverifiedAttemptIsReleased(t *testing.T) {
 			fail(t, d, th, s)
 		}
 		c.advance(FirstWait)
-		fail(t, d, th, s)
+		attempt(t, d, th, s)
 		if err := d.Write(t.Context(), func(tx *db.Tx) error { return th.Release(tx, s) }); err != nil {
 			t.Fatal(err)
 		}
