@@ -16,7 +16,6 @@ func Kinds() []*Kind {
 		WrongMailCode, MailCodeExpired, MailCodeSpent, MailCodeUsed, MailCodeTooSoon, MailCodeTooMany, MailCodeMistyped, MailCodeMissing,
 		LinkUnknown, LinkExpired, LinkUsed, LinkReplaced, LinkNotConfirmed, LinkRefused, LinkTooLate, LinkNotWaiting,
 		WrongRecoveryCode, RecoveryCodeUsed, RecoveryCodeMistyped,
-		RegistrationOtherPerson,
 		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused,
 		OtherPerson, AddressReplaced,
 		NotEncrypted,

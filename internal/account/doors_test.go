@@ -1,0 +1,99 @@
+package account
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/session"
+)
+
+func TestSigningOutEndsTheSessionAndItsCookie(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser().get("/cim/")
+	b.get("/signout").sees(http.StatusOK, "Do you want to sign out?", "Dr Amara OSEI")
+	if h.rows("session WHERE ended_at = 0") != 1 {
+		t.Fatal("looking signed out")
+	}
+	b.submit("/signout").isAt("/signout").sees(http.StatusOK, "You have signed out")
+	if h.rows("session WHERE ended_at = 0") != 0 {
+		t.Error("the session lives on")
+	}
+	if h.rows("audit_entry WHERE action = 'session.ended'") != 1 {
+		t.Error("no audit entry")
+	}
+	h.who = ""
+	b.Get("/cim/")
+	b.isAt("/signin")
+	// Twice, from an old tab: nothing more to do, and no error.
+	b.get("/signout")
+	b.Post("/signout", url.Values{"csrf": {h.browser().get("/recover/password").Field("csrf")}})
+	b.sees(http.StatusForbidden)
+	b.get("/recover/password")
+	b.Post("/signout", nil)
+	b.isAt("/signout").sees(http.StatusOK, "You have signed out")
+}
+
+func TestSignOutTakesTheCookieAway(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser().get("/cim/")
+	b.Stay()
+	b.Submit("/signout", nil)
+	if b.Status != http.StatusSeeOther {
+		t.Errorf("answered %d, want 303", b.Status)
+	}
+	gone := false
+	for _, line := range b.Header.Values("Set-Cookie") {
+		gone = gone || strings.HasPrefix(line, session.Cookie+"=;") && strings.Contains(line, "Max-Age=0")
+	}
+	if !gone {
+		t.Errorf("the cookie stays: %q", b.Header.Values("Set-Cookie"))
+	}
+}
+
+func TestNotYouSaysWhoIsNotSignedInAnyMore(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser().get("/cim/profile")
+	b.submit("/not-you").isAt("/not-you").sees(http.StatusOK, "Dr Amara OSEI is signed out", "You can now sign in as yourself")
+	if h.rows("session WHERE ended_at = 0") != 0 {
+		t.Error("the session lives on")
+	}
+	h.later(shownLife)
+	b.get(b.At).sees(http.StatusOK, "You have signed out")
+	b.get("/not-you?j=forged").sees(http.StatusOK, "You have signed out")
+}
+
+func TestThisWasNotMe(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser().get("/cim/password")
+	b.submit("/cim/password", "password", newPassword, "confirm", newPassword)
+	text := h.mail(amaraMail, outbox.PasswordChanged).Text
+	_, link, ok := strings.Cut(text, "https://id.example.nhs.uk")
+	if !ok {
+		t.Fatalf("no link in the notice:\n%s", text)
+	}
+	link = strings.Fields(link)[0]
+
+	// Whoever reads the mail is in a browser of their own, not signed in.
+	reader := h.browser()
+	reader.get(link).sees(http.StatusOK, "Was this not you?", "every session of yours ends")
+	if h.rows("session WHERE ended_at = 0") != 1 || !h.record(amara).SuspendedAt.IsZero() {
+		t.Fatal("opening the link changed something: programs that look at mail do that")
+	}
+	reader.submit("/not-me").isAt("/not-me/done").sees(http.StatusOK, "Your identity is locked", "Call your Registration Authority now")
+	if h.rows("session WHERE ended_at = 0") != 0 || h.record(amara).SuspendedAt.IsZero() {
+		t.Error("a session lives on, or the authenticator")
+	}
+	h.mail(amaraMail, outbox.AuthenticatorSuspended)
+	reader.get(link).submit("/not-me").isAt("/not-me/done") // twice is as good as once
+
+	h.later(240*time.Hour - time.Second)
+	reader.get(link).sees(http.StatusOK)
+	h.later(time.Second)
+	reader.get(link).sees(http.StatusGone, "This link no longer works", "Get help if somebody else uses your identity")
+	reader.get("/not-me?t=forged").sees(http.StatusGone, "This link no longer works")
+	reader.get("/not-me").sees(http.StatusGone)
+}

@@ -1,0 +1,68 @@
+package account
+
+import (
+	"net/http"
+
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/journey"
+	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/session"
+)
+
+// farewell is what a page says to somebody who is perhaps not signed in any
+// more: who was, and what was suspended.
+type farewell struct {
+	Name string `json:"n"`
+	Type string `json:"t,omitempty"`
+}
+
+const (
+	stepReported = "reported"
+	stepNotYou   = "not you"
+)
+
+// lost asks before it suspends: a phone in another coat is not lost.
+func (a *Account) lost(w http.ResponseWriter, r *http.Request, v visit) error {
+	id := r.URL.Query().Get("id")
+	record, err := a.own(r.Context(), v.person.UID, func(r credential.Record) bool { return r.ID == id })
+	if err != nil {
+		return err
+	}
+	return a.ok(w, r, "lost", v, page.View{
+		Title: "Report " + record.Method.TypeLabel() + " as lost", Back: "/cim/authenticators",
+		Data: held{
+			Record: record, Type: record.Method.TypeLabel(), App: usableApp(record),
+			Here: record.ID == v.session.AuthenticatorID,
+		},
+	})
+}
+
+// postLost suspends it, at any level and without a fresh sign-in: whoever has
+// the phone must be stopped now (decision 3).
+func (a *Account) postLost(w http.ResponseWriter, r *http.Request, v visit) error {
+	id := r.PostForm.Get("id")
+	record, err := a.own(r.Context(), v.person.UID, func(r credential.Record) bool { return r.ID == id })
+	if err != nil {
+		return err
+	}
+	if err := a.Gate.ReportLost(r.Context(), v.session, record.ID); err != nil {
+		return err
+	}
+	if record.ID == v.session.AuthenticatorID {
+		session.ClearCookie(w)
+	}
+	trip := journey.Begin(a.farewells, stepReported, farewell{Name: v.person.DisplayName(), Type: record.Method.TypeLabel()})
+	return next(w, r, a.farewells, trip, stepReported, "/cim/authenticators/reported")
+}
+
+// reported says what to do next. Its reader is not signed in any more, unless
+// they used another authenticator.
+func (a *Account) reported(w http.ResponseWriter, r *http.Request) error {
+	trip, err := open[farewell](r, a.farewells, stepReported)
+	if err != nil {
+		return err
+	}
+	return a.door(w, r, http.StatusOK, "reported", page.View{
+		Title: trip.State.Type + " is suspended", Data: trip.State,
+	})
+}

@@ -1,0 +1,21 @@
+package fault
+
+import "net/http"
+
+// Faults of a person's own pages in Care Identity Management.
+var (
+	OtherPerson = &Kind{
+		Number: 601, Name: "page of another person", Status: http.StatusForbidden,
+		Title:    "Somebody else is signed in now",
+		Sentence: "This page was begun by another person in this browser. Nothing was changed.",
+		Next:     "Start again as yourself, or sign out and sign in as the person who began.",
+		Desk:     "Two people used one browser, and a tab of the first was still open. Nothing was changed for either.",
+	}
+	AddressReplaced = &Kind{
+		Number: 602, Name: "address replaced", Status: http.StatusConflict,
+		Title:    "You started again with another email address",
+		Sentence: "The code is right, but it is for an address that you have replaced since. Nothing was changed.",
+		Next:     "Use the code that we sent to the other address, or start again.",
+		Desk:     "The person asked for two addresses in two tabs. Only the newest waits for its code.",
+	}
+)
