@@ -1,0 +1,101 @@
+package oidc
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/relyingparty"
+)
+
+// metadata is the discovery document (OpenID Connect Discovery section 3). It
+// names what works today and nothing else (decision 11): relying parties
+// choose by it.
+type metadata struct {
+	Issuer        string `json:"issuer"`
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	Userinfo      string `json:"userinfo_endpoint"`
+	JWKS          string `json:"jwks_uri"`
+
+	Scopes        []string   `json:"scopes_supported"`
+	Claims        []string   `json:"claims_supported"`
+	ACRs          []care.ACR `json:"acr_values_supported"`
+	ResponseTypes []string   `json:"response_types_supported"`
+	ResponseModes []string   `json:"response_modes_supported"`
+	GrantTypes    []string   `json:"grant_types_supported"`
+	Prompts       []string   `json:"prompt_values_supported"`
+	Subjects      []string   `json:"subject_types_supported"`
+	ClaimTypes    []string   `json:"claim_types_supported"`
+	IDTokenAlgs   []string   `json:"id_token_signing_alg_values_supported"`
+	ClientAuth    []string   `json:"token_endpoint_auth_methods_supported"`
+	PKCE          []string   `json:"code_challenge_methods_supported"`
+
+	ResponseIssuer   bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	ClaimsParameter  bool `json:"claims_parameter_supported"`
+	RequestParameter bool `json:"request_parameter_supported"`
+	RequestURI       bool `json:"request_uri_parameter_supported"` // true if it were absent
+	// Version is what CIS2's document has, as a string.
+	Version string `json:"version"`
+}
+
+func describe(issuer string) ([]byte, error) {
+	text, err := json.MarshalIndent(metadata{
+		Issuer:        issuer,
+		Authorization: issuer + authorizePath[len(RealmPath):],
+		Token:         issuer + tokenPath[len(RealmPath):],
+		Userinfo:      issuer + userinfoPath[len(RealmPath):],
+		JWKS:          issuer + jwksPath[len(RealmPath):],
+		Scopes:        relyingparty.Scopes(),
+		Claims: []string{
+			"sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash", "s_hash",
+			"id_assurance_level", "idassurancelevel", "authentication_assurance_level", "selected_roleid",
+			"name", "given_name", "family_name", "uid", "email",
+			"nhsid_useruid", "title", "initials", "middle_names", "display_name",
+			"nhsid_nrbac_roles", "nhsid_user_orgs", "nhsid_org_roles",
+			"gmc_id", "gmp_id", "gdc_id", "gdp_id", "gphc_id", "nmc_id", "rcn_id", "consultant_id",
+		},
+		ACRs:           care.ACRs(),
+		ResponseTypes:  []string{"code"},
+		ResponseModes:  []string{"query"},
+		GrantTypes:     []string{grantCode},
+		Prompts:        []string{promptNone, promptLogin, promptConsent, promptAccount},
+		Subjects:       []string{"public"},
+		ClaimTypes:     []string{"normal"},
+		IDTokenAlgs:    []string{"RS256"},
+		ClientAuth:     []string{"client_secret_post", "client_secret_basic"},
+		PKCE:           []string{"S256"},
+		ResponseIssuer: true,
+		Version:        "3.0",
+	}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the discovery document: %w", err)
+	}
+	return text, nil
+}
+
+// document is public JSON that is fetched often, some of it at every sign-in
+// (wire rule 19): made once, cached by those who can, 304 for those who ask.
+type document struct {
+	body []byte
+	etag string
+}
+
+func newDocument(body []byte) document {
+	sum := sha256.Sum256(body)
+	return document{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+}
+
+// ServeHTTP writes the document.
+func (d document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("ETag", d.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.body))
+}

@@ -1,0 +1,84 @@
+package oidc
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"testing"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/relyingparty"
+)
+
+// FuzzAuthorizationRequest: whatever a stranger puts into the address, a request
+// that is accepted keeps the promises on which the rest relies.
+func FuzzAuthorizationRequest(f *testing.F) {
+	rp := relyingparty.RelyingParty{
+		ClientID: "555000000001.apps.national", RedirectURIs: []string{"http://localhost:9090/callback"},
+		Scopes: relyingparty.Scopes(), Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any,
+	}
+	for _, seed := range []string{
+		"response_type=code&scope=openid+profile&state=s&nonce=n&client_id=1&redirect_uri=http://localhost:9090/callback",
+		"response_type=code&scope=openid&prompt=login&prompt=login+consent&max_age=300",
+		"response_type=code&scope=openid&prompt=&max_age=9223372036854775807&acr_values=AAL3_ANY+AAL2_TOTP+x",
+		"response_type=code&scope=openid&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+		"response_type=token&request=x&scope=%ff&login_hint=a@b.nhs.uk&login_hint=b",
+		"acr_values=AAL1_USERPASS&scope=openid&response_type=code",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		query, err := url.ParseQuery(text)
+		if err != nil {
+			return
+		}
+		req, e := parse(query, rp)
+		if e != nil {
+			if e.code == "" || e.description == "" || e.fault == nil {
+				t.Errorf("an empty refusal: %+v", e)
+			}
+			return
+		}
+		if !slices.Contains(req.scopes, "openid") || len(req.acrs) == 0 {
+			t.Errorf("accepted with scopes %v and classes %v", req.scopes, req.acrs)
+		}
+		for _, acr := range req.acrs {
+			if acr.Least() < care.AAL2 || len(acr.Offers(rp.Methods)) == 0 {
+				t.Errorf("accepted with class %s", acr)
+			}
+		}
+		if req.challenge != "" && len(req.challenge) != 43 {
+			t.Errorf("accepted with challenge %q", req.challenge)
+		}
+		if req.silent && req.again {
+			t.Error("accepted to ask nobody and to ask again")
+		}
+	})
+}
+
+// FuzzClientCredentials: no header and no form makes the reading of credentials
+// fail in another way than by an OAuth error.
+func FuzzClientCredentials(f *testing.F) {
+	f.Add("Basic OTk5JTJFYXBwcw==", "client_id=a&client_secret=b")
+	f.Add("", "client_id=a")
+	f.Add("Basic !", "client_assertion=x")
+	f.Add("Bearer x", "client_id=%00")
+	f.Fuzz(func(t *testing.T, header, body string) {
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return
+		}
+		r := httptest.NewRequest(http.MethodPost, "/access_token", nil)
+		if header != "" {
+			r.Header.Set("Authorization", header)
+		}
+		who, e := present(r, form)
+		if e != nil && e.code != "invalid_client" && e.code != "invalid_request" {
+			t.Errorf("refused with %s", e.code)
+		}
+		if e == nil && header != "" && form.Has("client_secret") {
+			t.Errorf("two ways at once were accepted: %+v", who)
+		}
+	})
+}

@@ -1,0 +1,147 @@
+// Package oidc is the OpenID provider: the way between a relying party and a
+// person who is signed in.
+//
+// An authorization request comes in. If a live session meets it, a code leaves
+// for the relying party's redirect address; if not, what is missing goes sealed
+// to /signin, and the browser comes back here when it is met. The relying party
+// then redeems the code for tokens and asks userinfo about the person.
+//
+// Claims are built in claims, codes and access tokens kept in grant, keys in
+// signing. This room never sees a proof or a password, never makes a session,
+// and never sends a browser to an address that is not registered.
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/journey"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/oidc/signing"
+	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/relyingparty"
+	"carekey.dev/carekey/internal/session"
+)
+
+// RealmPath is where the issuer and all its endpoints are: the path of CIS2
+// (wire).
+const RealmPath = "/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthcare"
+
+// The endpoints (decision 11).
+const (
+	discoveryPath = RealmPath + "/.well-known/openid-configuration"
+	jwksPath      = RealmPath + "/connect/jwk_uri"
+	authorizePath = RealmPath + "/authorize"
+	tokenPath     = RealmPath + "/access_token"
+	userinfoPath  = RealmPath + "/userinfo"
+)
+
+// Schemas returns the migrations of this room's tables. Its queries read the
+// tables of session, person and access through their rooms.
+func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema} }
+
+// Options is what the room needs.
+type Options struct {
+	DB           *db.DB
+	Kit          *page.Kit
+	Ring         *keys.Ring
+	Sessions     *session.Sessions
+	Requirements *journey.Requirements
+	Directory    *relyingparty.Directory
+	// BaseURL is our own address as people and relying parties reach it:
+	// "https://auth.example.nhs.uk".
+	BaseURL string
+	Random  io.Reader
+	// Record keeps a fault for `carekey explain`; nil keeps nothing.
+	Record func(*http.Request, *fault.Error)
+	Log    *slog.Logger
+}
+
+// Provider is the room.
+type Provider struct {
+	Options
+	issuer    string
+	keys      *signing.Keys
+	codes     *grant.Codes
+	asked     *keys.Sealer
+	discovery document
+	jwks      document
+}
+
+// New returns the room. On the first start of an installation it makes the
+// signing key.
+func New(ctx context.Context, o Options) (*Provider, error) {
+	issuer, err := Issuer(o.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := signing.Open(ctx, o.DB, o.Ring)
+	if err != nil {
+		return nil, err
+	}
+	discovery, err := describe(issuer)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Provider{
+		Options: o, issuer: issuer, keys: signer,
+		codes: grant.NewCodes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
+		discovery: newDocument(discovery), jwks: newDocument(signer.Public()),
+	}, nil
+}
+
+// Issuer returns the issuer of an installation at base. It always carries the
+// port, as CIS2's does: relying parties compare it character by character (wire
+// rule 1).
+func Issuer(base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", fmt.Errorf("reading our own address: %w", err)
+	}
+	port := u.Port()
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.User != nil:
+		return "", fmt.Errorf("our own address must look like https://auth.example.nhs.uk, not %q", base)
+	case port == "" && u.Scheme == "https":
+		port = "443"
+	case port == "":
+		port = "80"
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return u.Scheme + "://" + host + ":" + port + RealmPath, nil
+}
+
+// Issuer returns the issuer as tokens and discovery name it.
+func (p *Provider) Issuer() string { return p.issuer }
+
+// Routes adds the endpoints. Those that other programs and other sites post to
+// carry no CSRF token: a client secret, a bearer token or the redirect address
+// guards them (decision 14).
+func (p *Provider) Routes(mux *http.ServeMux) {
+	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath)
+	mux.Handle("GET "+discoveryPath, p.discovery)
+	mux.Handle("GET "+jwksPath, p.jwks)
+	mux.HandleFunc("GET "+authorizePath, p.authorize)
+	mux.HandleFunc("POST "+authorizePath, p.authorizeForm)
+	mux.HandleFunc("POST "+tokenPath, p.token)
+	mux.HandleFunc("GET "+userinfoPath, p.userinfo)
+	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
+}
+
+// Prune deletes what expired long ago. Wiring calls it now and then.
+func (p *Provider) Prune(tx *db.Tx) error { return grant.Prune(tx) }

@@ -1,0 +1,178 @@
+package oidc
+
+import (
+	"encoding/base64"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/oidc/claims"
+	"carekey.dev/carekey/internal/relyingparty"
+)
+
+// maxQuery is the longest authorization request that is read, in bytes: state
+// is often long (wire rule 13), but a request travels on in other addresses.
+const maxQuery = 16 << 10
+
+// maxNonce is the longest nonce: it travels in the code.
+const maxNonce = 1024
+
+// The values of prompt (OpenID Connect Core section 3.1.2.1).
+const (
+	promptNone    = "none"
+	promptLogin   = "login"
+	promptConsent = "consent"
+	promptAccount = "select_account"
+)
+
+// request is an authorization request of a relying party that is known, for an
+// address that is registered.
+type request struct {
+	rp          relyingparty.RelyingParty
+	redirectURI string
+	state       string
+	nonce       string
+	// scopes are those granted.
+	scopes []string
+	// acrs are the classes that would do, the preferred first.
+	acrs []care.ACR
+	// silent: nobody may be asked anything. again: the person must prove who
+	// they are now, whatever session there is.
+	silent, again bool
+	// maxAge is how long ago the sign-in may have been; negative for any time.
+	maxAge    time.Duration
+	challenge string
+	loginHint care.Email
+	role      care.RoleWish
+}
+
+// parameters are those that the provider reads. Any other is ignored (wire rule
+// 13: approval_prompt, acr, acr_sig …), an empty one is as good as absent (RFC
+// 6749 section 3.1).
+var parameters = []string{
+	"response_type", "response_mode", "scope", "state", "nonce", "acr_values", "max_age",
+	"code_challenge", "code_challenge_method", "login_hint",
+}
+
+// parse reads an authorization request. Who asks and where to go back to have
+// been checked.
+func parse(query url.Values, rp relyingparty.RelyingParty) (request, *refusal) {
+	req := request{rp: rp, redirectURI: query.Get("redirect_uri"), state: query.Get("state"), maxAge: -1}
+	for _, name := range parameters {
+		if len(query[name]) > 1 {
+			return req, invalidRequest(name + " was sent more than once")
+		}
+	}
+	if e := supported(query, rp); e != nil {
+		return req, e
+	}
+	req.scopes = rp.Grant(strings.Fields(query.Get("scope")))
+	req.role = roleWish(req.scopes)
+	if !slices.Contains(req.scopes, claims.OpenID) {
+		return req, refused("invalid_scope", "scope must contain openid")
+	}
+	if req.nonce = query.Get("nonce"); len(req.nonce) > maxNonce {
+		return req, invalidRequest("nonce is longer than 1024 characters")
+	}
+	for _, step := range []func(url.Values) *refusal{req.parsePrompt, req.parseMaxAge, req.parseChallenge} {
+		if e := step(query); e != nil {
+			return req, e
+		}
+	}
+	if hint, err := care.ParseEmail(query.Get("login_hint")); err == nil {
+		req.loginHint = hint
+	}
+	var e *refusal
+	req.acrs, e = acceptable(strings.Fields(query.Get("acr_values")), rp)
+	return req, e
+}
+
+// supported refuses what discovery says is not supported.
+func supported(query url.Values, rp relyingparty.RelyingParty) *refusal {
+	switch {
+	case rp.Profile == relyingparty.Strict:
+		return refused("unauthorized_client", "this client has the profile strict, which this version of Carekey does not offer yet")
+	case query.Get("request") != "":
+		return refused("request_not_supported", "the parameter request is not supported")
+	case query.Get("request_uri") != "":
+		return refused("request_uri_not_supported", "the parameter request_uri is not supported")
+	case query.Get("registration") != "":
+		return refused("registration_not_supported", "the parameter registration is not supported")
+	case query.Get("response_type") == "":
+		return invalidRequest("response_type is missing: it must be code")
+	case query.Get("response_type") != "code":
+		return refused("unsupported_response_type", "response_type must be code")
+	case query.Get("response_mode") != "" && query.Get("response_mode") != "query":
+		return invalidRequest("response_mode must be query, or absent")
+	}
+	return nil
+}
+
+func roleWish(scopes []string) care.RoleWish {
+	switch {
+	case slices.Contains(scopes, claims.ChangedRole):
+		return care.AnotherRole
+	case slices.Contains(scopes, claims.SelectedRole):
+		return care.AnyRole
+	}
+	return care.NoRole
+}
+
+// parsePrompt reads prompt, which some relying parties send twice or empty
+// (wire rule 13). There is no consent page: whoever signs in has agreed to the
+// terms (domain, 1.2). Choosing another account is signing in again.
+func (req *request) parsePrompt(query url.Values) *refusal {
+	asked := strings.Fields(strings.Join(query["prompt"], " "))
+	for _, prompt := range asked {
+		switch prompt {
+		case promptNone:
+			req.silent = true
+		case promptLogin, promptAccount:
+			req.again = true
+		case promptConsent:
+		default:
+			return invalidRequest("prompt must be none, login, consent or select_account")
+		}
+	}
+	if req.silent && slices.ContainsFunc(asked, func(prompt string) bool { return prompt != promptNone }) {
+		return invalidRequest("prompt=none cannot be combined with another value")
+	}
+	return nil
+}
+
+func (req *request) parseMaxAge(query url.Values) *refusal {
+	text := query.Get("max_age")
+	if text == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return invalidRequest("max_age must be a whole number of seconds")
+	}
+	// More than a duration can hold is more than any session lasts.
+	req.maxAge = time.Duration(min(seconds, math.MaxInt64/uint64(time.Second))) * time.Second
+	return nil
+}
+
+// parseChallenge reads PKCE: optional, but S256 only (RFC 7636 section 4.2;
+// ASVS 10.4.6: plain is refused).
+func (req *request) parseChallenge(query url.Values) *refusal {
+	challenge, method := query.Get("code_challenge"), query.Get("code_challenge_method")
+	switch {
+	case challenge == "" && method == "":
+		return nil
+	case challenge == "":
+		return invalidRequest("code_challenge_method was sent without code_challenge")
+	case method != "S256":
+		return invalidRequest("code_challenge_method must be S256")
+	}
+	if sum, err := base64.RawURLEncoding.DecodeString(challenge); err != nil || len(sum) != 32 {
+		return invalidRequest("code_challenge must be the SHA-256 of the verifier in base64url without padding")
+	}
+	req.challenge = challenge
+	return nil
+}
