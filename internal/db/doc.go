@@ -18,4 +18,5 @@
 //
 // SQL is one text for both engines where that is natural: placeholders $1…$n; column types TEXT, BIGINT and BYTEA; booleans are 0 and 1,
 // times are microseconds (Micros, Time). Text is UTF-8 without NUL (PostgreSQL cannot hold one), on both.
+// NULL and an empty BYTEA may both be read as a nil slice.
 package db

@@ -267,6 +267,38 @@ func TestOpenRefusesAServerThatForgets(t *testing.T) {
 	}
 }
 
+func TestOpenRefusesAsynchronousStandbysUnlessTheOperatorAcceptsThem(t *testing.T) {
+	server, err := dbtest.StartServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	direct := connect(t, server.URL)
+	if _, err := direct.Exec(t.Context(), `SELECT pg_create_physical_replication_slot('standby')`); err != nil {
+		t.Fatal(err)
+	}
+	d, err := db.Open(t.Context(), db.Config{URL: server.URL})
+	if err == nil {
+		_ = d.Close()
+		t.Fatal("Open accepted a server with an asynchronous standby")
+	}
+	if !strings.Contains(err.Error(), "synchronous_mode_strict") {
+		t.Errorf("Open returned %q, want one that names the setting", err)
+	}
+	dbtest.OpenWith(t, db.Config{AllowAsyncStandbys: true}, server.URL)
+	if _, err := direct.Exec(t.Context(), `CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII'`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Open(t.Context(), db.Config{URL: strings.Replace(server.URL, "/postgres?", "/bytes?", 1), AllowAsyncStandbys: true})
+	if err == nil || !strings.Contains(err.Error(), "UTF8") {
+		t.Errorf("Open returned %v for a database that is not UTF-8", err)
+	}
+}
+
 func TestOpenFailsWithOneLineThatHidesThePassword(t *testing.T) {
 	for _, url := range []string{"", "mysql://x", "sqlite:", "sqlite:/nowhere/at/all.db", "postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunter2@127.0.0.1:port/x"} {
 		d, err := db.Open(t.Context(), db.Config{URL: url})

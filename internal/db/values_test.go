@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -163,6 +164,24 @@ func TestManyRowsAreReadInOrder(t *testing.T) {
 		})
 		if err != nil || next != 5001 {
 			t.Errorf("read up to %d: %v", next, err)
+		}
+	})
+}
+
+// SQL that differs each time costs no memory for ever, and does not break what is prepared.
+func TestManyDifferentStatements(t *testing.T) {
+	dbtest.Each(t, tables, func(t *testing.T, d *db.DB) {
+		write(t, d, func(tx *db.Tx) error {
+			for i := range 2000 {
+				var n int
+				if err := tx.Row(fmt.Sprintf(`SELECT %d + $1`, i), 1).Scan(&n); err != nil || n != i+1 {
+					return fmt.Errorf("statement %d returned %d: %w", i, n, err)
+				}
+			}
+			return add(tx, "a", 1)
+		})
+		if got := count(t, d, "a"); got != 1 {
+			t.Errorf("counter is %d, want 1", got)
 		}
 	})
 }
