@@ -1,0 +1,60 @@
+// Command carekey is the identity service and the tools of who runs it.
+//
+// It reads the command line and wires; what a command does is done by the
+// rooms. A command that fails says in one line what to mend and exits with 1.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"carekey.dev/carekey/internal/server/config"
+)
+
+// commands is the command line.
+type commands struct {
+	Dev              devCommand     `cmd:"" help:"Run a demonstration on this machine: made-up people, a demo phone, an inbox. Nothing to configure."`
+	Serve            serveCommand   `cmd:"" help:"Run the service."`
+	Apply            applyCommand   `cmd:"" help:"Make people, organisations, roles, relying parties and notices as a file says."`
+	RegistrationLink linkCommand    `cmd:"" name:"registration-link" help:"Introduce a worker who registers an authenticator: print a link, compare a number, confirm."`
+	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
+	Version          versionCommand `cmd:"" help:"Print the version."`
+}
+
+// console is where a command talks.
+type console struct {
+	ctx      context.Context
+	in       io.Reader
+	out, err io.Writer
+	env      config.Environment
+}
+
+// printf writes to the console; a terminal that is gone is nobody to tell.
+func (c *console) printf(format string, args ...any) { _, _ = fmt.Fprintf(c.out, format, args...) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var cli commands
+	parser := kong.Must(&cli, kong.Name("carekey"), kong.UsageOnError(),
+		kong.Description("Carekey signs health and care workers in to clinical systems, and lets them look after their care identity."),
+		kong.Bind(&console{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv}))
+	command, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "carekey:", err)
+		os.Exit(1)
+	}
+}
+
+// quiet is the log of a command that talks to a person: warnings only.
+func (c *console) quiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/server/faultlog"
+)
+
+// metrics is what Prometheus can ask for. No label names a person or holds a
+// path as it was typed: routes and kinds of fault are finitely many.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	faults   *prometheus.CounterVec
+}
+
+func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "carekey_http_request_seconds", Help: "How long requests took, by route and status.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route", "status"}),
+		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "carekey_faults_total", Help: "Faults that people saw, by kind.",
+		}, []string{"kind"}),
+	}
+	count := func(name, help string, value func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.faults,
+		count("carekey_db_commits_total", "Write transactions made durable; one may carry many writes.", func() uint64 { return d.Counters().Commits }),
+		count("carekey_db_statements_total", "SQL statements.", func() uint64 { return d.Counters().Statements }),
+		count("carekey_db_reads_total", "Read transactions.", func() uint64 { return d.Counters().Reads }),
+		count("carekey_db_writes_total", "Writes asked for.", func() uint64 { return d.Counters().Writes }),
+		count("carekey_db_busy_total", "Transactions that found the database too busy.", func() uint64 { return d.Counters().Busy }),
+		count("carekey_faults_dropped_total", "Faults that explain cannot show because too many came at once.", faults.Dropped),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "carekey_db_pending_writes", Help: "Writes that wait or run now.",
+		}, func() float64 { return float64(d.Counters().Pending) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "carekey_clock_skew_seconds", Help: "How far the database's clock is ahead of this node's.",
+		}, func() float64 { return d.ClockSkew().Seconds() }),
+	)
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// observe counts one answer under its route.
+func (m *metrics) observe(route string, status int, took time.Duration) {
+	if route == "" {
+		route = "unknown"
+	}
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
+}

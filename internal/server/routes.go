@@ -1,0 +1,159 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"time"
+
+	"carekey.dev/carekey/internal/account"
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/dev"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/help"
+	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/registration"
+	"carekey.dev/carekey/internal/server/faultlog"
+	"carekey.dev/carekey/internal/server/web"
+	"carekey.dev/carekey/internal/signin"
+)
+
+// DemoURL is where carekey-demo-rp shows its first face.
+const DemoURL = "http://localhost:9090/"
+
+// site is everything that answers people and relying parties.
+type site struct {
+	*House
+	kit      *page.Kit
+	mux      *http.ServeMux
+	provider *oidc.Provider
+	faults   *faultlog.Log
+	metrics  *metrics
+}
+
+func newSite(ctx context.Context, h *House) (*site, error) {
+	s := &site{House: h, mux: http.NewServeMux(), faults: faultlog.New(h.DB, h.Log)}
+	s.metrics = newMetrics(h.DB, s.faults)
+	var err error
+	s.kit, err = page.New(page.Options{
+		Operator: h.Config.Operator.Name, Service: h.Config.Operator.Service, Colours: h.Config.Operator.Colours(),
+		Dev: h.Config.Dev, Secure: h.Config.Secure(), Ring: h.Ring, Rand: h.Random,
+		Person: s.person, Translate: translate, Record: s.record, Log: h.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.provider, err = oidc.New(ctx, oidc.Options{
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, Sessions: h.Sessions, Requirements: h.Requirements,
+		Directory: h.Directory, BaseURL: h.Config.BaseURL, Random: h.Random, Record: s.record, Log: h.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.routes()
+	return s, nil
+}
+
+// routes is the one list of what is served.
+func (s *site) routes() {
+	h := s.House
+	s.kit.Routes(s.mux)
+	s.provider.Routes(s.mux)
+	signin.New(signin.Options{
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
+		Requirements: h.Requirements, Directory: h.Directory, BaseURL: h.Config.BaseURL, Network: web.Client,
+		Terms: func() string { return h.Terms.Current(h.DB.Now()).ID }, Random: h.Random,
+	}).Routes(s.mux)
+	registration.New(registration.Options{
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
+		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Link: h.Links, Recovery: h.Recovery,
+		Network: web.Client, Random: h.Random,
+	}).Routes(s.mux)
+	account.New(account.Options{
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
+		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Recovery: h.Recovery,
+		Network: web.Client, Random: h.Random,
+	}).Routes(s.mux)
+	help.New(s.kit, s.allowList).Routes(s.mux)
+	h.Terms.Routes(s.mux, s.kit, h.DB.Now)
+	if h.Config.Dev {
+		dev.New(dev.Options{DB: h.DB, Kit: s.kit, App: h.App, Demo: DemoURL}).Routes(s.mux)
+		return
+	}
+	s.mux.Handle("GET /{$}", http.RedirectHandler("/cim/", http.StatusSeeOther))
+}
+
+func (s *site) allowList(ctx context.Context) (care.AllowList, error) {
+	var list care.AllowList
+	err := s.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		list, err = person.AllowList(tx)
+		return err
+	})
+	return list, err
+}
+
+// translate names what the database says as a fault with its own page. It looks
+// into faults too: a disk that is full is what a person should read about, and
+// not what could not be done because of it.
+func translate(err error) error {
+	switch {
+	case errors.Is(err, db.ErrFull):
+		return fault.New(fault.Full, err)
+	case errors.Is(err, db.ErrBusy), errors.Is(err, db.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return fault.New(fault.Busy, err)
+	}
+	return err
+}
+
+// glance bounds what a page asks about its reader beside its own work: a page
+// that cannot know who reads it is still a page.
+const glance = 500 * time.Millisecond
+
+// person is who is signed in, for pages that do not say it themselves.
+func (s *site) person(r *http.Request) *page.Person {
+	ctx, cancel := context.WithTimeout(r.Context(), glance)
+	defer cancel()
+	current, err := s.Sessions.Current(ctx, r)
+	if err != nil || current == nil {
+		return nil
+	}
+	var p person.Person
+	err = s.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		p, err = person.ByUID(tx, current.UID)
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	return &page.Person{
+		Name: p.DisplayName(), Email: string(p.Login()), AAL: current.AAL.String(), SignOut: "/signout", NotYou: "/not-you",
+	}
+}
+
+var clientForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// record keeps a fault for `carekey explain`.
+func (s *site) record(r *http.Request, f *fault.Error) {
+	o := faultlog.Of(f)
+	o.Method, o.Path, o.Request = r.Method, r.URL.Path, web.ID(r)
+	client := r.URL.Query().Get("client_id")
+	if r.PostForm.Has("client_id") {
+		client = r.PostForm.Get("client_id")
+	}
+	if clientForm.MatchString(client) {
+		o.Client = client
+	}
+	if f.Kind.Status < http.StatusInternalServerError { // the database is well
+		ctx, cancel := context.WithTimeout(r.Context(), glance)
+		defer cancel()
+		if current, err := s.Sessions.Current(ctx, r); err == nil && current != nil {
+			o.UID = current.UID
+		}
+	}
+	s.metrics.faults.WithLabelValues(f.Kind.Name).Inc()
+	s.faults.Record(o)
+}

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"carekey.dev/carekey/internal/audit"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/server/certificate"
+	"carekey.dev/carekey/internal/server/web"
+)
+
+// Bounds of a connection. A form is 64 KiB at most, so a request that takes
+// longer is somebody who holds the connection on purpose.
+const (
+	headerWithin = 10 * time.Second
+	readWithin   = 30 * time.Second
+	writeWithin  = web.Deadline + 15*time.Second
+	idleFor      = 2 * time.Minute
+	mostHeader   = 32 << 10
+
+	// leaveWithin is how long requests in progress may take when the process
+	// has been told to stop.
+	leaveWithin = 15 * time.Second
+)
+
+// Serve answers requests until ctx ends, then lets those in progress end and
+// finishes its work in the background. ready is called when it listens.
+func Serve(ctx context.Context, h *House, ready func()) error {
+	s, err := newSite(ctx, h)
+	if err != nil {
+		return err
+	}
+	node := nodeName(h)
+	log, err := audit.OpenLog(ctx, audit.Options{
+		DB: h.DB, Ring: h.Ring, Origin: h.host() + "/audit", Node: node, Random: h.Random, Log: h.Log,
+	})
+	if err != nil {
+		return err
+	}
+	l, err := h.listen()
+	if err != nil {
+		return err
+	}
+	health := &health{db: h.DB}
+	people := s.server(s.handler(health))
+	serving := make(chan error, 2)
+	go func() { serving <- people.Serve(l.people) }()
+	scraped := &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerWithin}
+	if l.metrics != nil {
+		go func() { serving <- scraped.Serve(l.metrics) }()
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	wait := s.work(background, log, node, l.certificate)
+	ready()
+
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-serving:
+	}
+	health.leaving.Store(true)
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	left := errors.Join(people.Shutdown(leaving), scraped.Shutdown(leaving))
+	if errors.Is(left, context.DeadlineExceeded) {
+		h.Log.Warn("some requests did not end in time")
+		left = errors.Join(people.Close(), scraped.Close())
+	}
+	stop()
+	wait()
+	return errors.Join(err, left)
+}
+
+// nodeName is unique to this process.
+func nodeName(h *House) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), keys.Token(h.Random, 6))
+}
+
+// handler is what a request passes, from the outside to the inside.
+func (s *site) handler(h *health) http.Handler {
+	public := s.kit.Wrap(s.mux)
+	proxies := web.Proxies{
+		Trusted: s.Config.TrustedProxies,
+		Only:    s.Config.TLS.CertificateFile == "" && !s.Config.ListensOnLoopback(),
+		Open:    []string{alivePath, readyPath},
+		Refuse:  func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) },
+	}
+	outer := http.NewServeMux()
+	outer.HandleFunc("GET "+alivePath, alive)
+	outer.Handle("GET "+readyPath, h)
+	outer.Handle("/", public)
+	show := func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) }
+	inner := web.Recover(s.Log, show, proxies.Guard(outer))
+	return proxies.Name(web.Log(s.accessLog(), s.Random, s.observe, inner))
+}
+
+// accessLog is silent in dev mode: the terminal is for what to do next.
+func (s *site) accessLog() *slog.Logger {
+	if s.Config.Dev && !s.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
+func (s *site) observe(r *http.Request, status int, took time.Duration) {
+	_, route := s.mux.Handler(r)
+	s.metrics.observe(route, status, took)
+}
+
+func (s *site) server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerWithin, ReadTimeout: readWithin, WriteTimeout: writeWithin, IdleTimeout: idleFor,
+		MaxHeaderBytes: mostHeader,
+		ErrorLog:       slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // strangers' broken handshakes
+	}
+}
+
+// listeners are the open sockets.
+type listeners struct {
+	people, metrics net.Listener
+	certificate     *certificate.Files
+}
+
+func (h *House) listen() (listeners, error) {
+	var l listeners
+	var err error
+	if files := h.Config.TLS; files.CertificateFile != "" {
+		l.certificate, err = certificate.Open(files.CertificateFile, files.KeyFile, time.Now, h.Log)
+		if err != nil {
+			return l, err
+		}
+	}
+	if l.people, err = net.Listen("tcp", h.Config.Listen); err != nil {
+		return l, cannotListen(h.Config.Listen, err)
+	}
+	if l.certificate != nil {
+		l.people = tls.NewListener(l.people, l.certificate.Config())
+	}
+	if h.Config.MetricsListen == "" {
+		return l, nil
+	}
+	if l.metrics, err = net.Listen("tcp", h.Config.MetricsListen); err != nil {
+		return l, errors.Join(cannotListen(h.Config.MetricsListen, err), l.people.Close())
+	}
+	return l, nil
+}
+
+func cannotListen(address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("another program listens on %s: stop it, or choose another address", address)
+	}
+	return fmt.Errorf("listening on %s: %w", address, err)
+}
+
+// work starts what runs beside requests, and returns a function that waits
+// until it has ended.
+func (s *site) work(ctx context.Context, log *audit.Log, node string, files *certificate.Files) (wait func()) {
+	var group sync.WaitGroup
+	group.Go(func() { s.Outbox.Run(ctx) })
+	group.Go(func() { s.faults.Run(ctx) })
+	group.Go(func() { s.again(ctx, "sequencing the audit log", log.Run) })
+	group.Go(func() { s.again(ctx, "cleaning up", func(ctx context.Context) error { return s.clean(ctx, node) }) })
+	if files != nil {
+		group.Go(func() { onHangup(ctx, files.Reload) })
+	}
+	return group.Wait
+}
+
+// afterFailure is the pause before work that failed begins again.
+const afterFailure = 5 * time.Second
+
+// again runs a task until ctx ends: a database that was away for a while must
+// not end the work of a node for good.
+func (s *site) again(ctx context.Context, what string, task func(context.Context) error) {
+	for ctx.Err() == nil {
+		if err := task(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Error(what+" failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(afterFailure):
+		}
+	}
+}
+
+// onHangup calls reload for each SIGHUP.
+func onHangup(ctx context.Context, reload func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			reload()
+		}
+	}
+}
