@@ -214,9 +214,9 @@ func accepted(list care.AllowList) string {
 	}
 	text := strings.Join(words, ", ")
 	if len(list) > len(words) {
-		text += " etc."
+		text += " etc"
 	}
-	return text
+	return text + "."
 }
 
 func (a *Account) allowList(r *http.Request) (care.AllowList, error) {

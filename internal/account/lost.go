@@ -28,6 +28,10 @@ func (a *Account) lost(w http.ResponseWriter, r *http.Request, v visit) error {
 	if err != nil {
 		return err
 	}
+	if !record.SuspendedAt.IsZero() {
+		page.SeeOther(w, r, "/cim/authenticators")
+		return nil
+	}
 	return a.ok(w, r, "lost", v, page.View{
 		Title: "Report " + record.Method.TypeLabel() + " as lost", Back: "/cim/authenticators",
 		Data: held{

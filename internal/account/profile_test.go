@@ -120,9 +120,9 @@ func TestAcceptedDomainsAreThoseOfTheList(t *testing.T) {
 		want string
 	}{
 		{full, "nhs.net, gov.uk, ac.uk, gmail, hotmail, yahoo, live, outlook etc."},
-		{care.AllowList{"nhs.net"}, "nhs.net"},
+		{care.AllowList{"nhs.net"}, "nhs.net."},
 		{care.AllowList{".gov.uk", ".trust.example"}, "gov.uk etc."},
-		{care.AllowList{".trust.example", "b.example"}, "trust.example, b.example"},
+		{care.AllowList{".trust.example", "b.example"}, "trust.example, b.example."},
 	} {
 		if got := accepted(test.list); got != test.want {
 			t.Errorf("accepted(%q) = %q, want %q", test.list, got, test.want)

@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/http"
+	"time"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -13,8 +14,15 @@ import (
 
 // newCodes are recovery codes on their way to the one page that shows them.
 type newCodes struct {
-	UID   care.UID `json:"u"`
-	Codes []string `json:"c"`
+	UID   care.UID  `json:"u"`
+	Codes []string  `json:"c"`
+	Made  time.Time `json:"m"`
+}
+
+// codesData is that page: whoever finds the paper should know whose it is.
+type codesData struct {
+	newCodes
+	Name string
 }
 
 // recoveryCodes offers new ones, which end the old ones, after a fresh sign-in.
@@ -49,7 +57,7 @@ func (a *Account) postRecoveryCodes(w http.ResponseWriter, r *http.Request, v vi
 	if err := a.Gate.Change(r.Context(), gate.Changing{Change: change, Session: v.session}); err != nil {
 		return err
 	}
-	trip := journey.Begin(a.codes, stepDone, newCodes{UID: v.person.UID, Codes: codes})
+	trip := journey.Begin(a.codes, stepDone, newCodes{UID: v.person.UID, Codes: codes, Made: a.DB.Now()})
 	return next(w, r, a.codes, trip, stepDone, "/cim/recovery-codes/new")
 }
 
@@ -63,5 +71,7 @@ func (a *Account) newRecoveryCodes(w http.ResponseWriter, r *http.Request, v vis
 	if err := v.owns(trip.State.UID); err != nil {
 		return err
 	}
-	return a.ok(w, r, "recovery-codes-new", v, page.View{Title: "Your new recovery codes", Data: trip.State.Codes})
+	return a.ok(w, r, "recovery-codes-new", v, page.View{
+		Title: "Your new recovery codes", Data: codesData{trip.State, v.person.DisplayName()},
+	})
 }

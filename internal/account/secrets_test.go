@@ -136,7 +136,7 @@ var recoveryCode = regexp.MustCompile(`\b[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{5}\b`)
 
 func TestRecoveryCodesAreShownOnceToTheirOwner(t *testing.T) {
 	h := newHouse(t)
-	b := h.browser().get("/cim/recovery-codes").sees(http.StatusOK, "You have 0 left")
+	b := h.browser().get("/cim/recovery-codes").sees(http.StatusOK, "You have none at the moment")
 	b.submit("/cim/recovery-codes").isAt("/cim/recovery-codes/new").sees(http.StatusOK, "We show these only once")
 	codes := recoveryCode.FindAllString(b.Text(), -1)
 	if len(codes) != recovery.Codes {
