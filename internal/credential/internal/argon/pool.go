@@ -35,8 +35,7 @@ func NewPool(size int) *Pool {
 	}
 }
 
-// Place is a place in the pool. It is taken before an attempt is counted, so
-// that nobody loses a try to a full pool.
+// Place is a place in the pool.
 type Place struct {
 	pool  *Pool
 	leave sync.Once
@@ -49,8 +48,21 @@ func (p *Pool) Enter() (*Place, error) {
 	case p.places <- struct{}{}:
 		return &Place{pool: p}, nil
 	default:
-		return nil, fault.New(fault.Busy, fmt.Errorf("all %d places of the password pool are taken", cap(p.places))).After(RetryAfter)
+		return nil, p.busy()
 	}
+}
+
+// Ask returns fault.Busy if the pool is full now, so that nothing is begun that
+// has no chance.
+func (p *Pool) Ask() error {
+	if len(p.places) == cap(p.places) {
+		return p.busy()
+	}
+	return nil
+}
+
+func (p *Pool) busy() error {
+	return fault.New(fault.Busy, fmt.Errorf("all %d places of the password pool are taken", cap(p.places))).After(RetryAfter)
 }
 
 // Leave gives the place back; doing it again does nothing.
