@@ -1,0 +1,93 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// ASVS 6.2.4: at least the 3,000 most common choices that satisfy the rules.
+func TestBlockListHoldsFarMoreThan3000Passwords(t *testing.T) {
+	c := newCommon(nil)
+	refused := map[string]bool{}
+	for line := range strings.Lines(wordFile) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for word := range strings.FieldsSeq(line) {
+			for _, ending := range []string{"", "1", "12", "123", "1234", "2024", "2025", "!", "1!", "007", "01", "69", "99"} {
+				for _, password := range []string{word + ending, strings.ToUpper(word[:1]) + word[1:] + ending} {
+					if len(password) >= PasswordLeast && c.has(password) {
+						refused[strings.ToLower(password)] = true
+					}
+				}
+			}
+		}
+	}
+	if len(refused) < 3000 {
+		t.Errorf("%d passwords", len(refused))
+	}
+	t.Logf("%d passwords", len(refused))
+}
+
+func TestWellKnownPasswordsAreRefused(t *testing.T) {
+	c := newCommon([]string{"Northgate Hospitals"})
+	for _, password := range []string{
+		"password", "Password1", "P@ssw0rd", "p4$$w0rd!", "Passw0rd2024", "drowssap", "passwordpassword", "pass word", "Password-123",
+		"12345678", "87654321", "123456789", "11111111", "12121212", "11223344", "1q2w3e4r", "1qaz2wsx", "zaq12wsx", "qwertyui", "qwerty123",
+		"asdfghjkl", "qweasdzxc", "1234qwer", "abcd1234", "abc12345", "aaaaaaaa", "abcabcabc", "a1b2c3d4", "147258369", "q1w2e3r4", "a1234567",
+		"iloveyou", "ILoveYou2", "trustno1", "letmein1", "welcome123", "Welcome1!", "sunshine", "football", "princess1", "dragon123", "monkey2023",
+		"superman", "starwars", "liverpool", "liverpoolfc", "Chelsea1905", "arsenal1", "manchesterunited", "jennifer", "michelle1", "charlie1",
+		"Summer2024", "Winter2025!", "December24", "Monday123", "24monday", "14061987", "19870614", "01012000", "2024spring", "alexande", "bluebird",
+		"nhsnhs123", "Nhs12345", "ilovenhs", "hospital1", "Smartcard1", "carekey1", "nursing2024", "paramedic", "doctorwho", "nhsmail2024", "covid2020",
+		"northgate hospitals",
+	} {
+		if !c.has(password) {
+			t.Errorf("%q passes", password)
+		}
+	}
+}
+
+func TestReasonablePasswordsPass(t *testing.T) {
+	c := newCommon(nil)
+	for _, password := range []string{
+		"harbour lamp 42 otter", "quiet gravel 17 heron", "copper finch 88 delta", "violet anchor 63 pine", "silver kettle 05 moth",
+		"amber cliff 29 wren", "correct horse battery", "blue kettle seven", "tR7#kQ2!", "50836194", "my dog eats slippers", "Zugspitze-im-Nebel",
+		"eight words", "gravel otter", "xkcd-Plover-9", "correcthorsebatterystaple", "lantern-tulip-quarry", "ποταμός-βουνό", "川の流れのように",
+	} {
+		if c.has(password) {
+			t.Errorf("%q is refused", password)
+		}
+	}
+}
+
+func TestRandomPasswordsPass(t *testing.T) {
+	c := newCommon(nil)
+	rapid.Check(t, func(t *rapid.T) {
+		password := rapid.StringMatching(`[bcdfghjkmnpqvwxz]{2}[A-Z]{2}[#%&*][a-z0-9]{3}[~;:][bcdfghjkmnpqvwxz]{4}`).Draw(t, "password")
+		if c.has(password) {
+			t.Errorf("%q is refused", password)
+		}
+	})
+}
+
+func TestLongPasswordsAreJudgedQuickly(t *testing.T) {
+	c := newCommon(nil)
+	for _, unit := range []string{"a", "1", "passwor", "12345qwert", "2024", "abc!", "love1"} {
+		password := strings.Repeat(unit, PasswordMost)[:PasswordMost-1] + "~"
+		start := time.Now()
+		c.has(password)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("%q… took %v", unit, took)
+		}
+	}
+}
+
+func TestReadBlockListTakesOnePasswordALine(t *testing.T) {
+	list, err := ReadBlockList(strings.NewReader("Northgate1\r\n\nspaces are kept \n"))
+	if err != nil || len(list) != 2 || list[0] != "Northgate1" || list[1] != "spaces are kept " {
+		t.Errorf("%q, %v", list, err)
+	}
+}
