@@ -1,22 +1,20 @@
-// Package recovery verifies saved recovery codes: ten codes that a worker keeps
-// on paper for the day when the phone is lost.
+// Package recovery proves that somebody holds a list of saved recovery codes
+// (decision 6; N20): ten codes of 65 bits, each works once.
 //
-// A code comes in with a person whose password was right; a ticket and then a
-// proof leave. The proof opens a new registration and never a session:
-// recovery never raises a level (decision 6). Codes are shown once, when they
-// are made, and stored as sums of one salted argon2id set (N20, N24).
+// A way comes in to make a list for the gate, or with a code that was typed;
+// a change or a proof leaves. The proof is evidence of no level: beside a
+// password and a mailbox it lets a lost phone be replaced, and it never signs
+// anybody in. The codes are shown once; what is stored is salted, peppered and
+// hashed with argon2id (N24). All codes of a list share its salt, so that one
+// hash finds the code among them.
 package recovery
 
 import (
 	"context"
 	"embed"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"time"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
@@ -24,8 +22,8 @@ import (
 	"carekey.dev/carekey/internal/credential/internal/entry"
 	"carekey.dev/carekey/internal/credential/internal/proof"
 	"carekey.dev/carekey/internal/db"
-	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/throttle"
 )
 
@@ -36,16 +34,12 @@ var schema embed.FS
 var Schema fs.FS = schema
 
 const (
-	// Count is how many codes a set has (decision 6).
-	Count = 10
-	// Length is the number of characters of a code: 13 of base 32 are 65 bits,
-	// where N20 asks for 64.
-	Length = 13
-	// TicketLife is how long a code that was checked waits for the end of the
-	// registration that it opened.
-	TicketLife = 20 * time.Minute
+	// Codes are in a list.
+	Codes = 10
+	// length in characters of base 32: 65 bits, at least the 64 of N20.
+	length = 13
 
-	counted = "recovery-code"
+	countRecovery = "recovery code"
 )
 
 // Options of the room.
@@ -53,13 +47,16 @@ type Options struct {
 	DB       *db.DB
 	Ring     *keys.Ring
 	Throttle *throttle.Throttle
-	Random   io.Reader
-	Cost     argon.Cost
-	// Pool is the pool of the passwords: both together stay within its memory.
+	Outbox   *outbox.Outbox
+	// NotMe makes the "this wasn't me" link for a notice.
+	NotMe  func(uid care.UID, authenticatorID string) (string, error)
+	Random io.Reader
+	Cost   argon.Cost
+	// Pool is the node's one pool for such hashes; the app has it.
 	Pool *argon.Pool
 }
 
-// Recovery makes and verifies recovery codes.
+// Recovery makes and checks recovery codes.
 type Recovery struct {
 	o       Options
 	hasher  *argon.Hasher
@@ -68,246 +65,92 @@ type Recovery struct {
 
 // New returns the room.
 func New(o Options) *Recovery {
-	return &Recovery{o: o, hasher: argon.New(o.Ring, "recovery", o.Cost, o.Random), tickets: o.Ring.Sealer("recovery/ticket")}
+	return &Recovery{
+		o: o, hasher: argon.New(o.Ring, "recovery", o.Cost, o.Random),
+		tickets: o.Ring.Sealer("recovery/ticket"),
+	}
 }
 
-// Make returns ten new codes, as they are shown once, and the change that
-// stores them in place of the old ones. authenticatorID is the record whose
-// holder gets them. Fault: Busy.
+// Make returns a new list of codes to show once, and the change that makes
+// them valid and every earlier list void. authenticatorID is the record by
+// whose right the gate makes the change. Fault: Busy.
 func (r *Recovery) Make(ctx context.Context, uid care.UID, authenticatorID string) ([]string, credential.Change, error) {
-	none := credential.Change{}
 	place, err := r.o.Pool.Enter()
 	if err != nil {
-		return nil, none, err
+		return nil, credential.Change{}, err
 	}
 	defer place.Leave()
-	blank, err := r.hasher.Blank()
+	scheme, err := r.hasher.Blank()
 	if err != nil {
-		return nil, none, err
+		return nil, credential.Change{}, fmt.Errorf("making recovery codes: %w", err)
 	}
-	var shown []string
-	var sums [][]byte
-	for range Count {
-		code, err := r.draw()
+	codes, sums := make([]string, Codes), make([][]byte, Codes)
+	for i := range Codes {
+		code, err := r.newCode()
 		if err != nil {
-			return nil, none, err
+			return nil, credential.Change{}, err
 		}
-		full, err := r.hasher.Fill(ctx, place, blank, code)
+		full, err := r.hasher.Fill(ctx, place, scheme, code)
 		if err != nil {
-			return nil, none, fmt.Errorf("hashing a recovery code: %w", err)
+			return nil, credential.Change{}, fmt.Errorf("making recovery codes: %w", err)
 		}
-		shown = append(shown, code[:4]+"-"+code[4:8]+"-"+code[8:])
-		sums = append(sums, full.Sum)
+		codes[i], sums[i] = readable(code), full.Sum
 	}
-	return shown, proof.NewChange(proof.ChangeFields{
+	return codes, proof.NewChange(proof.ChangeFields{
 		UID: uid, AuthenticatorID: authenticatorID, What: credential.RecoveryCodes,
-		Store: func(tx *db.Tx) error { return store(tx, uid, blank, sums) },
+		Store: func(tx *db.Tx) error { return r.store(tx, uid, scheme, sums) },
 	}), nil
 }
 
-// draw returns a new code without its dashes.
-func (r *Recovery) draw() (string, error) {
-	var b [Length]byte
-	if _, err := io.ReadFull(r.o.Random, b[:]); err != nil {
-		return "", fmt.Errorf("drawing a recovery code: %w", err)
+func (r *Recovery) newCode() (string, error) {
+	b := make([]byte, length)
+	if _, err := io.ReadFull(r.o.Random, b); err != nil {
+		return "", fmt.Errorf("making a recovery code: %w", err)
 	}
 	for i := range b {
-		b[i] = entry.Crockford[int(b[i])%len(entry.Crockford)] // 256 is a multiple of 32: no bias
+		b[i] = entry.Crockford[b[i]&31]
 	}
-	return string(b[:]), nil
+	return string(b), nil
 }
 
-func store(tx *db.Tx, uid care.UID, blank argon.Hash, sums [][]byte) error {
-	if _, err := tx.Exec(`DELETE FROM recovery_set WHERE uid = $1`, uid); err != nil {
-		return fmt.Errorf("replacing recovery codes: %w", err)
+// readable puts dashes into a code: XXXX-XXXX-XXXXX.
+func readable(code string) string { return code[:4] + "-" + code[4:8] + "-" + code[8:] }
+
+func (r *Recovery) store(tx *db.Tx, uid care.UID, scheme argon.Hash, sums [][]byte) error {
+	if err := drop(tx, uid); err != nil {
+		return err
 	}
-	_, err := tx.Exec(`INSERT INTO recovery_set (uid, blank, made_at) VALUES ($1, $2, $3)`, uid, blank.String(), db.Micros(tx.Now()))
+	_, err := tx.Exec(`INSERT INTO recovery_set (uid, scheme, made_at) VALUES ($1, $2, $3)`,
+		uid, scheme.String(), db.Micros(tx.Now()))
 	if err != nil {
 		return fmt.Errorf("storing recovery codes: %w", err)
 	}
 	for i, sum := range sums {
-		if _, err := tx.Exec(`INSERT INTO recovery_code (uid, position, sum) VALUES ($1, $2, $3)`, uid, i, sum); err != nil {
-			return fmt.Errorf("storing a recovery code: %w", err)
+		_, err := tx.Exec(`INSERT INTO recovery_code (uid, position, sum, used_at) VALUES ($1, $2, $3, 0)`, uid, i, sum)
+		if err != nil {
+			return fmt.Errorf("storing recovery codes: %w", err)
 		}
+	}
+	return r.o.Throttle.Forget(tx, countRecovery, string(uid))
+}
+
+// drop deletes a person's list.
+func drop(tx *db.Tx, uid care.UID) error {
+	if _, err := tx.Exec(`DELETE FROM recovery_code WHERE uid = $1`, uid); err != nil {
+		return fmt.Errorf("dropping recovery codes: %w", err)
+	}
+	if _, err := tx.Exec(`DELETE FROM recovery_set WHERE uid = $1`, uid); err != nil {
+		return fmt.Errorf("dropping recovery codes: %w", err)
 	}
 	return nil
 }
 
-// Left returns how many codes a person has left.
+// Left returns how many codes a person has that were not used.
 func Left(tx *db.Tx, uid care.UID) (int, error) {
-	var n int
-	if err := tx.Row(`SELECT count(*) FROM recovery_code WHERE uid = $1 AND used_at = 0`, uid).Scan(&n); err != nil {
+	var left int
+	err := tx.Row(`SELECT COUNT(*) FROM recovery_code WHERE uid = $1 AND used_at = 0`, uid).Scan(&left)
+	if err != nil {
 		return 0, fmt.Errorf("counting recovery codes: %w", err)
 	}
-	return n, nil
-}
-
-// ticket is what Check has found out. Only this room can open it.
-type ticket struct {
-	UID      care.UID  `json:"u"`
-	Sum      []byte    `json:"s"` // names the code within its set, whatever set is newest
-	Position int       `json:"p"`
-	At       time.Time `json:"t"`
-}
-
-// Check verifies a code of a person whose password was right, and returns a
-// ticket for Proof. The attempt is counted before it is verified. Faults:
-// RecoveryCodeMistyped (not counted), WrongRecoveryCode, RecoveryCodeUsed,
-// TooManyAttempts, TriesUsedUp, Busy.
-func (r *Recovery) Check(ctx context.Context, uid care.UID, typed string, who throttle.Subject) (string, error) {
-	code, ok := entry.Base32(typed, Length)
-	if !ok {
-		return "", fault.New(fault.RecoveryCodeMistyped, nil)
-	}
-	place, err := r.o.Pool.Enter()
-	if err != nil {
-		return "", err
-	}
-	defer place.Leave()
-	who.Action, who.Address = counted, string(uid)
-	reserved, err := r.o.Throttle.Attempt(ctx, r.o.DB, who)
-	if err != nil {
-		return "", err
-	}
-	t, used, err := r.match(ctx, place, uid, code)
-	switch {
-	case err != nil:
-		return "", err
-	case t == nil:
-		return "", fault.New(fault.WrongRecoveryCode, nil).With(reserved.Warning()).After(reserved.Wait)
-	case used:
-		return "", fault.New(fault.RecoveryCodeUsed, nil)
-	}
-	err = r.o.DB.Write(ctx, func(tx *db.Tx) error { return r.o.Throttle.Refund(tx, who) })
-	if err != nil {
-		return "", fmt.Errorf("counting a right recovery code: %w", err)
-	}
-	return r.seal(*t)
-}
-
-// match compares a code with the person's set, each sum in constant time and
-// all of them every time. One hash is computed, set or no set.
-func (r *Recovery) match(ctx context.Context, place *argon.Place, uid care.UID, code string) (*ticket, bool, error) {
-	blank, codes, err := r.set(ctx, uid)
-	if err != nil {
-		return nil, false, err
-	}
-	full, err := r.hasher.Fill(ctx, place, blank, code)
-	if err != nil {
-		return nil, false, fmt.Errorf("hashing a recovery code: %w", err)
-	}
-	var found *ticket
-	var used bool
-	for _, c := range codes {
-		if keys.Equal(c.sum, full.Sum) {
-			found = &ticket{UID: uid, Sum: c.sum, Position: c.position, At: r.o.DB.Now()}
-			used = c.used
-		}
-	}
-	return found, used, nil
-}
-
-type stored struct {
-	position int
-	sum      []byte
-	used     bool
-}
-
-func (r *Recovery) set(ctx context.Context, uid care.UID) (argon.Hash, []stored, error) {
-	blank, err := r.hasher.Blank()
-	if err != nil {
-		return blank, nil, err
-	}
-	var codes []stored
-	err = r.o.DB.Read(ctx, func(tx *db.Tx) error {
-		var text string
-		err := tx.Row(`SELECT blank FROM recovery_set WHERE uid = $1`, uid).Scan(&text)
-		if errors.Is(err, db.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if blank, err = argon.Parse(text); err != nil {
-			return err
-		}
-		codes, err = readCodes(tx, uid)
-		return err
-	})
-	if err != nil {
-		return blank, nil, fmt.Errorf("reading recovery codes: %w", err)
-	}
-	return blank, codes, nil
-}
-
-func readCodes(tx *db.Tx, uid care.UID) ([]stored, error) {
-	rows, err := tx.Rows(`SELECT position, sum, used_at FROM recovery_code WHERE uid = $1 ORDER BY position`, uid)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var codes []stored
-	for rows.Next() {
-		var c stored
-		var used int64
-		if err := rows.Scan(&c.position, &c.sum, &used); err != nil {
-			return nil, err
-		}
-		c.used = used != 0
-		codes = append(codes, c)
-	}
-	return codes, rows.Err()
-}
-
-// Proof returns the proof of a ticket. Its use spends the code; the other nine
-// stay good. Faults: SignInTooOld; RecoveryCodeUsed when it is used.
-func (r *Recovery) Proof(sealed string) (proof.Proof, error) {
-	t, err := r.open(sealed)
-	if err != nil {
-		return proof.Proof{}, err
-	}
-	return proof.New(proof.Fields{
-		UID: t.UID, At: t.At, Evidence: care.Evidence{RecoveryCode: true},
-		Consume: func(tx *db.Tx) error {
-			n, err := tx.Exec(`UPDATE recovery_code SET used_at = $1 WHERE uid = $2 AND position = $3 AND sum = $4 AND used_at = 0`,
-				db.Micros(tx.Now()), t.UID, t.Position, t.Sum)
-			if err != nil {
-				return fmt.Errorf("spending a recovery code: %w", err)
-			}
-			if n != 1 {
-				return fault.New(fault.RecoveryCodeUsed, nil)
-			}
-			return nil
-		},
-	}), nil
-}
-
-func (r *Recovery) seal(t ticket) (string, error) {
-	plain, err := json.Marshal(t)
-	if err != nil {
-		return "", fmt.Errorf("encoding a recovery ticket: %w", err)
-	}
-	sealed, err := r.tickets.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("sealing a recovery ticket: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
-}
-
-func (r *Recovery) open(sealed string) (ticket, error) {
-	var t ticket
-	raw, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err == nil {
-		raw, err = r.tickets.Open(raw, nil)
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &t)
-	}
-	if err == nil && !r.o.DB.Now().Before(t.At.Add(TicketLife)) {
-		err = errors.New("the ticket has expired")
-	}
-	if err != nil {
-		return ticket{}, fault.New(fault.SignInTooOld, err)
-	}
-	return t, nil
+	return left, nil
 }

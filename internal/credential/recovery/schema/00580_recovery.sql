@@ -1,17 +1,14 @@
 -- +goose Up
 CREATE TABLE recovery_set (
     uid     TEXT   NOT NULL PRIMARY KEY,
-    -- argon2id parameters, pepper and salt of the whole set, in PHC format
-    -- without a sum: one hash decides a try against all ten (N24).
-    blank   TEXT   NOT NULL,
+    scheme  TEXT   NOT NULL, -- argon2id parameters and the salt of the set, in PHC format without a sum
     made_at BIGINT NOT NULL
 );
-
 CREATE TABLE recovery_code (
     uid      TEXT   NOT NULL REFERENCES recovery_set (uid) ON DELETE CASCADE,
     position BIGINT NOT NULL,
     sum      BYTEA  NOT NULL,
-    used_at  BIGINT NOT NULL DEFAULT 0,
+    used_at  BIGINT NOT NULL, -- 0 until used
     PRIMARY KEY (uid, position)
 );
 
