@@ -18,6 +18,9 @@ var (
 	// ErrUnavailable: the database cannot be reached. When it is a Write that says so, the message tells whether nothing was written or
 	// whether the outcome is unknown (the connection was lost during COMMIT and could not be resolved).
 	ErrUnavailable = errors.New("the database is unavailable")
+	// ErrUncertain comes with ErrUnavailable where a write may have been kept or not: the connection was lost during its COMMIT, and
+	// the database could not be asked since.
+	ErrUncertain = errors.New("it is not known whether the last write was kept")
 )
 
 var errClosed = fmt.Errorf("%w: it has been closed", ErrUnavailable)

@@ -92,7 +92,7 @@ func (e *postgresEngine) resolve(id operation, cause error) (outcome, error) {
 }
 
 func uncertain(cause error) error {
-	return fmt.Errorf("%w: it is not known whether the last write was kept: %w", ErrUnavailable, cause)
+	return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrUncertain, cause)
 }
 
 // ask returns unknown while the transaction is still in progress, or when err says why it could not ask.

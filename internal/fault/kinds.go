@@ -5,7 +5,7 @@ import "net/http"
 // Kinds returns every kind, in the order of their numbers.
 func Kinds() []*Kind {
 	return []*Kind{
-		Internal, Busy, Full,
+		Internal, Busy, Full, Uncertain,
 		NotFound, MethodNotAllowed, FormTooLarge, FormUnreadable, FormForged,
 		JourneyExpired, JourneyTampered, JourneyOtherBrowser, JourneyWrongStep,
 		WrongEmailOrPassword, SignInTooOld, WrongAppCode, AppCodeUsed, AppCodeMistyped, AuthenticatorSuspended,
@@ -56,6 +56,15 @@ var (
 		Desk:     "The disk that holds the database is full. Free some space; Carekey recovers without a restart.",
 	}
 )
+
+// Uncertain is the only fault that cannot promise that nothing was changed.
+var Uncertain = &Kind{
+	Number: 103, Name: "outcome unknown", Status: http.StatusServiceUnavailable,
+	Title:    "We cannot tell whether that was saved",
+	Sentence: "The connection to our records was lost at the last moment, so what you did may or may not have been saved.",
+	Next:     "Wait a minute and look before you do it again.",
+	Desk:     "The database was lost during a COMMIT and could not be asked since. When it is back, look at the record itself before you advise anything.",
+}
 
 // Faults of pages and forms.
 var (
