@@ -9,7 +9,7 @@ import (
 )
 
 type serveCommand struct {
-	Config  string `help:"Configuration. Each setting can also be given as an environment variable: smtp.host is CAREKEY_SMTP_HOST." placeholder:"FILE" type:"existingfile"`
+	Config  string `help:"Configuration. Each setting can also be given as an environment variable: smtp.host is CAREKEY_SMTP_HOST." placeholder:"FILE"`
 	Verbose bool   `help:"Log more."`
 }
 

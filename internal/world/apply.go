@@ -13,6 +13,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/relyingparty"
+	"carekey.dev/carekey/internal/yamldoc"
 )
 
 // Options says where a world is applied and how.
@@ -56,10 +57,7 @@ func (w *World) Preview(ctx context.Context, o Options) (Outcome, error) {
 		outcome = Outcome{Changes: p.changes, Notes: p.notes}
 		return nil
 	})
-	if err != nil {
-		return Outcome{}, fmt.Errorf("comparing with what is stored: %w", err)
-	}
-	return outcome, nil
+	return outcome, told("comparing with what is stored", err)
 }
 
 // Apply makes the database as the file says, in one transaction. Passwords are
@@ -72,6 +70,7 @@ func (w *World) Apply(ctx context.Context, o Options) (Outcome, error) {
 	secrets := w.secrets(o)
 	var outcome Outcome
 	err = o.DB.Write(ctx, func(tx *db.Tx) error {
+		outcome = Outcome{}
 		p, err := w.plan(tx, o, enrolments, secrets)
 		if err != nil {
 			return err
@@ -87,10 +86,16 @@ func (w *World) Apply(ctx context.Context, o Options) (Outcome, error) {
 		outcome = Outcome{Changes: p.changes, Notes: p.notes, Secrets: p.secrets}
 		return nil
 	})
-	if err != nil {
-		return Outcome{}, fmt.Errorf("applying (nothing was changed): %w", err)
+	return outcome, told("applying, so nothing was changed", err)
+}
+
+// told says what was being done, unless the error is a mistake in the file,
+// which says everything by itself.
+func told(doing string, err error) error {
+	if _, mistake := errors.AsType[*yamldoc.Mistake](err); err == nil || mistake {
+		return err
 	}
-	return outcome, nil
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // enrolments makes those that are missing now.
