@@ -1,7 +1,10 @@
 // Carekey-demo-rp is four small relying parties with demo data: e-RS, NCRS,
-// MESH and an example that wants AAL3. It shows what a supplier's service would
-// get from Carekey, by standard OpenID Connect libraries alone. It is a
-// demonstration: it keeps its sessions in memory and its secrets are public.
+// MESH and an example that asks for AAL3. It shows what a supplier's service
+// gets from Carekey by means of ordinary OpenID Connect libraries alone, and
+// every token and claim, so that suppliers can see what theirs will get.
+//
+// It is a demonstration: it keeps its sessions in memory, its secrets are
+// public, and nothing but the browser and Carekey's issuer is needed to run it.
 package main
 
 import (
@@ -13,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +24,9 @@ import (
 )
 
 type flags struct {
-	Issuer string `help:"The issuer to sign in with." default:"http://localhost:8080/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthcare" env:"CAREKEY_DEMO_ISSUER"`
+	Issuer string `help:"Where Carekey is: its address, or the whole issuer." default:"http://localhost:8080" env:"CAREKEY_DEMO_ISSUER"`
+	Host   string `help:"The name by which browsers reach the demo." default:"localhost" env:"CAREKEY_DEMO_HOST"`
+	Listen string `help:"The address to listen on." default:"127.0.0.1" env:"CAREKEY_DEMO_LISTEN"`
 	Port   int    `help:"The port of e-RS; NCRS, MESH and the AAL3 example take the next three." default:"9090" env:"CAREKEY_DEMO_PORT"`
 }
 
@@ -37,30 +43,51 @@ func main() {
 
 // run serves the four faces until ctx ends.
 func run(ctx context.Context, f flags) error {
-	all := faces(f.Port)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	up, err := newUpstream(f.Issuer)
+	if err != nil {
+		return err
+	}
+	go up.discover(ctx)
+	all := faces(f.Host, f.Port)
 	failed := make(chan error, len(all))
 	var servers []*http.Server
-	for _, face := range all {
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(face.Port)))
-		if err != nil {
-			return fmt.Errorf("%s cannot listen: %w", face.Short, err)
+	defer func() {
+		for _, server := range servers {
+			server.Close()
 		}
-		server := &http.Server{Handler: newDemo(f.Issuer, face, all).routes(), ReadHeaderTimeout: 5 * time.Second}
+	}()
+	for _, one := range all {
+		listener, err := net.Listen("tcp", net.JoinHostPort(f.Listen, strconv.Itoa(one.Port)))
+		if err != nil {
+			return fmt.Errorf("%s cannot listen: %w", one.Short, err)
+		}
+		d, err := newDemo(one, all, up)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		server := &http.Server{Handler: d.routes(), ReadHeaderTimeout: 5 * time.Second}
 		servers = append(servers, server)
 		go func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- err
+				failed <- fmt.Errorf("serving %s: %w", one.Short, err)
 			}
 		}()
 	}
+	fmt.Println("carekey-demo-rp:", addresses(all))
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+		return nil
 	}
-	var closing error
-	for _, server := range servers {
-		closing = errors.Join(closing, server.Close())
+}
+
+func addresses(all []face) string {
+	var lines []string
+	for _, one := range all {
+		lines = append(lines, one.Short+" "+one.Address)
 	}
-	return closing
+	return strings.Join(lines, "  ")
 }
