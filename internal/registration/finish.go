@@ -1,0 +1,199 @@
+package registration
+
+import (
+	"context"
+	"net/http"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/link"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/gate"
+	"carekey.dev/carekey/internal/journey"
+	"carekey.dev/carekey/internal/page"
+)
+
+// postVerify checks the app's first code. The app is then proven to hold the
+// secret; a signed-in person is done, by link the RA has to confirm.
+func (g *Registration) postVerify(w http.ResponseWriter, r *http.Request) {
+	form, t, ok := g.form(w, r, stepApp)
+	if !ok {
+		return
+	}
+	proven, err := g.App.Prove(t.State.Pending, form.Get("code"))
+	if mistakes := mistake("code", err, fault.WrongAppCode, fault.AppCodeMistyped); mistakes != nil {
+		g.verifyPage(w, r, form.Get("j"), mistakes...)
+		return
+	}
+	if err != nil {
+		g.stop(w, r, t, err)
+		return
+	}
+	t.State.Pending, t.State.Proven = app.Pending{}, proven
+	if t.State.By != byLink {
+		g.finish(w, r, t)
+		return
+	}
+	if _, err := g.Link.Await(r.Context(), t.ID); err != nil {
+		g.stop(w, r, t, err)
+		return
+	}
+	g.next(w, r, t, stepConfirm, pathConfirm)
+}
+
+// confirm shows the number and waits. The worker has asked for the
+// registration with the form before; as soon as the RA has confirmed it is
+// carried out, with no further button to find (decision 4).
+func (g *Registration) confirm(w http.ResponseWriter, r *http.Request) {
+	sealed := r.URL.Query().Get("j")
+	t, ok := g.open(w, r, sealed, stepConfirm)
+	if !ok {
+		return
+	}
+	l, err := g.Link.Of(r.Context(), t.ID)
+	if err == nil && (l.State == link.Confirmed || l.State == link.Finished) {
+		g.finish(w, r, t)
+		return
+	}
+	number := ""
+	if err == nil {
+		number, err = g.Link.Await(r.Context(), t.ID)
+	}
+	if err != nil {
+		g.stop(w, r, t, err)
+		return
+	}
+	g.render(w, r, "confirm", sealed, page.View{
+		Title: "Wait for your Registration Authority", Refresh: askEvery,
+		Data: struct{ Number, Here string }{number, r.URL.RequestURI()},
+	})
+}
+
+// finish passes the gate and goes on to the last page. A journey that was
+// finished before, in another tab or by a second click, is finished: nothing
+// is registered twice.
+func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
+	if t.State.By == byLink {
+		// The RA has seen the person: the new device takes the place of the
+		// one that they have (N10: after a disable only binding again helps).
+		_, held, err := g.holder(r.Context(), t.State.UID)
+		if err != nil {
+			g.Kit.Fault(w, r, err)
+			return
+		}
+		t.State.Replaces = replaced(held, t.State.Method)
+	}
+	record, err := g.bind(r, t)
+	if err != nil {
+		before, found := g.finished(r.Context(), t)
+		if !found {
+			g.stopLate(w, r, t, err)
+			return
+		}
+		record = before
+	}
+	// What was proven has done its work.
+	t.State.Ticket, t.State.Recovery, t.State.Proven = "", "", app.Proven{}
+	t.State.Record = record.ID
+	g.next(w, r, t, stepDone, pathDone)
+}
+
+// stopLate is stop for the last page. If another tab has asked for a newer
+// emailed code, this journey goes on from that one.
+func (g *Registration) stopLate(w http.ResponseWriter, r *http.Request, t trip, err error) {
+	if fault.Has(err, fault.MailCodeMissing) || fault.Has(err, fault.MailCodeExpired) {
+		t.Step = stepCode
+		if sealed, sealing := journey.Seal(g.journeys, page.Browser(r), t); sealing == nil {
+			g.Kit.Fault(w, r, err, page.Link{Text: "Enter the newest One Time Password", Href: pathCode + "?j=" + sealed})
+			return
+		}
+	}
+	g.stop(w, r, t, err)
+}
+
+// bind gives the gate what the journey has proven.
+func (g *Registration) bind(r *http.Request, t trip) (credential.Record, error) {
+	ctx := r.Context()
+	enrolment, err := g.App.Enrolment(t.State.Proven)
+	if err != nil {
+		return credential.Record{}, err
+	}
+	proofs, err := g.proofs(ctx, t)
+	if err != nil {
+		return credential.Record{}, err
+	}
+	b := gate.Binding{Journey: t.ID, Enrolment: enrolment, Proofs: proofs, Replaces: t.State.Replaces}
+	if t.State.By == bySession {
+		if b.Session, err = g.Sessions.Current(ctx, r); err != nil {
+			return credential.Record{}, err
+		}
+	}
+	return g.Gate.Bind(ctx, b)
+}
+
+// proofs asks each verifier again for what it has verified in this journey.
+func (g *Registration) proofs(ctx context.Context, t trip) ([]credential.Proof, error) {
+	mailbox, err := g.MailCode.Proof(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	proofs := []credential.Proof{mailbox}
+	switch t.State.By {
+	case byLink:
+		introduced, err := g.Link.Proof(ctx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		proofs = append(proofs, introduced)
+	case byRecovery:
+		password, err := g.App.PasswordOnly(t.State.Ticket)
+		if err != nil {
+			return nil, err
+		}
+		code, err := g.Recovery.Proof(ctx, t.State.Recovery)
+		if err != nil {
+			return nil, err
+		}
+		proofs = append(proofs, password, code)
+	}
+	return proofs, nil
+}
+
+// finished returns the record that this journey has registered already.
+func (g *Registration) finished(ctx context.Context, t trip) (credential.Record, bool) {
+	_, held, err := g.holder(ctx, t.State.UID)
+	if err != nil {
+		return credential.Record{}, false
+	}
+	for _, r := range held {
+		if r.Journey == t.ID {
+			return r, true
+		}
+	}
+	return credential.Record{}, false
+}
+
+// doneData is the last page.
+type doneData struct {
+	Replaced, SignedIn bool
+	// Offer: recovery codes can be made. Saved: they were.
+	Offer, Saved bool
+}
+
+func (g *Registration) done(w http.ResponseWriter, r *http.Request) {
+	sealed := r.URL.Query().Get("j")
+	t, ok := g.open(w, r, sealed, stepDone)
+	if !ok {
+		return
+	}
+	s, err := g.Sessions.Current(r.Context(), r)
+	if err != nil {
+		g.Kit.Fault(w, r, err)
+		return
+	}
+	g.render(w, r, "done", sealed, page.View{Title: "Registration successful", Data: doneData{
+		Replaced: t.State.Replaces != "", Offer: t.State.Method == care.AuthenticatorApp, Saved: t.State.Saved,
+		SignedIn: s != nil && s.UID == t.State.UID,
+	}})
+}

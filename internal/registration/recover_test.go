@@ -1,0 +1,192 @@
+package registration
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/credential/recovery"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/throttle"
+)
+
+var recoveryCode = regexp.MustCompile(`[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{5}`)
+
+// withCodes registers a new phone for Amara and makes recovery codes.
+func (b *browser) withCodes() []string {
+	b.h.t.Helper()
+	b.starts(pathReplace)
+	secret := b.toVerify(amaraMail)
+	b.submit("", "code", b.h.phone(secret)).isAt(pathDone)
+	b.submit(pathMake).isAt(pathCodes).sees(200, "Your recovery codes", "Dr Amara OSEI")
+	codes := recoveryCode.FindAllString(b.Text(), -1)
+	if len(codes) != 10 {
+		b.h.t.Fatalf("%d codes:\n%s", len(codes), b.Text())
+	}
+	return codes
+}
+
+// ticket is what the sign-in room leads here with.
+func (h *house) ticket() string {
+	h.t.Helper()
+	ticket, err := h.App.PasswordStep(h.t.Context(), amaraMail, newPassword, throttle.Subject{})
+	h.must(err)
+	return ticket
+}
+
+func (h *house) left() int {
+	h.t.Helper()
+	var n int
+	h.must(h.DB.Read(h.t.Context(), func(tx *db.Tx) error {
+		var err error
+		n, err = recovery.Left(tx, amara)
+		return err
+	}))
+	return n
+}
+
+func TestRecoveryCodesAreOfferedAndShown(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	codes := b.withCodes()
+	h.mail(amaraMail, outbox.RecoveryCodesMade)
+	if h.left() != 10 {
+		t.Errorf("%d codes are stored", h.left())
+	}
+	b.submit(pathCodes).sees(422, "Confirm that you have saved the codes", codes[0])
+	b.submit(pathCodes, "saved", "yes").isAt(pathDone).sees(200, "Registration successful", "You have saved your recovery codes.")
+	if strings.Contains(b.Text(), codes[0]) {
+		t.Error("the last page shows a code")
+	}
+}
+
+func TestRecoveryCodesCanBeReloadedForFiveMinutes(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	codes := b.withCodes()
+	h.later(shownLife - time.Second)
+	b.get(b.At).sees(200, codes...)
+	b.other().get(b.At).sees(403)
+	h.later(2 * time.Second)
+	tick := b.Field("j")
+	b.get(b.At).sees(410, "You took longer than we allow", "Make new recovery codes")
+	// Whoever has saved them and comes back late is not stopped.
+	b.get(pathAdd)
+	b.Post(pathCodes, url.Values{"j": {tick}, "saved": {"yes"}})
+	b.isAt(pathDone).sees(200, "You have saved your recovery codes.")
+}
+
+func TestRecoveryCodesOfAnotherJourneyAreRefused(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	b.starts(pathReplace)
+	secret := b.toVerify(amaraMail)
+	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	late := b.At
+	h.later(journeyLife + time.Second)
+	b.get(late).sees(410)
+	if h.left() != 0 {
+		t.Errorf("%d codes", h.left())
+	}
+}
+
+func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
+	h := newHouse(t)
+	codes := h.browser().withCodes()
+	old := h.held(amara)[0]
+	h.later(time.Hour)
+
+	b := h.browser()
+	b.get(pathRecover+"?ticket="+h.ticket()).isAt(pathRecover).sees(200, "Enter a recovery code")
+	if strings.Contains(b.At, "ticket=") {
+		t.Error("the ticket stayed in the address")
+	}
+	b.submit("", "code", "").sees(422, "Enter a recovery code of 13 letters and numbers")
+	b.submit("", "code", "0000-0000-00000").sees(422, "The recovery code is not right.")
+	if h.rows("mail_code WHERE used_at = 0") != 0 {
+		t.Error("a mail was sent before the recovery code")
+	}
+	b.submit("", "code", strings.ToLower(codes[3])).isAt(pathCode).sees(200, "Check your inbox")
+	if h.left() != 10 {
+		t.Errorf("%d codes are left before the end", h.left())
+	}
+	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	secret := b.choosePassword()
+	b.submit("", "code", h.phone(secret)).isAt(pathDone).sees(200, "no longer works")
+	if held := h.held(amara); len(held) != 1 || held[0].ID == old.ID {
+		t.Errorf("Amara holds %+v", held)
+	}
+	if h.left() != 9 {
+		t.Errorf("%d codes are left, want 9", h.left())
+	}
+	h.mail(amaraMail, outbox.AuthenticatorReplaced)
+	h.mail(amaraMail, outbox.RecoveryCodeUsed)
+
+	c := b.other()
+	c.get(pathRecover + "?ticket=" + h.ticket())
+	c.submit("", "code", codes[3]).sees(422, "this one was used already")
+}
+
+// TestRecoveryNeedsPasswordCodeAndMailbox: each is asked for, and none stands
+// for another (N21).
+func TestRecoveryNeedsPasswordCodeAndMailbox(t *testing.T) {
+	h := newHouse(t)
+	codes := h.browser().withCodes()
+	h.later(time.Hour)
+	b := h.browser()
+	for _, bad := range []string{"x", "AAAA", strings.Repeat("A", 200)} {
+		b.get(pathRecover+"?ticket="+bad).sees(410, "Please enter your password again", "Sign in again")
+	}
+	b.get(pathRecover).sees(400)
+	b.get(pathRecover + "?ticket=" + h.ticket())
+	recovering := b.Field("j")
+	b.submit("", "code", codes[0]).isAt(pathCode)
+	b.submit("", "code", "12345678").sees(422)
+	for _, path := range []string{pathPassword, pathScan, pathVerify, pathDone} {
+		b.get(path + "?j=" + recovering).sees(409)
+	}
+	if h.held(amara)[0].Name == "" || h.left() != 10 {
+		t.Error("something was spent")
+	}
+}
+
+func TestRecoveryEndsTwentyMinutesAfterThePassword(t *testing.T) {
+	for _, c := range []struct {
+		wait  time.Duration
+		works bool
+	}{{10*time.Minute - time.Second, true}, {10*time.Minute + time.Second, false}} {
+		h := newHouse(t)
+		codes := h.browser().withCodes()
+		h.later(time.Hour)
+		ticket := h.ticket()
+		h.later(9 * time.Minute)
+		b := h.browser()
+		b.get(pathRecover + "?ticket=" + ticket)
+		b.submit("", "code", codes[0])
+		h.later(time.Minute)
+		b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+		secret := b.choosePassword()
+		h.later(c.wait)
+		b.submit("", "code", h.phone(secret))
+		if c.works {
+			b.isAt(pathDone)
+		} else {
+			b.sees(410, "Sign in again")
+		}
+	}
+}
+
+func TestGuessedRecoveryCodesAreThrottled(t *testing.T) {
+	h := newHouse(t)
+	h.browser().withCodes()
+	h.later(time.Hour)
+	b := h.browser()
+	b.get(pathRecover + "?ticket=" + h.ticket())
+	for range throttle.FreeFailures {
+		b.submit("", "code", "0000-0000-00000").sees(422)
+	}
+	b.submit("", "code", "0000-0000-00000").sees(429, "Too many tries", "What to do about a lost phone")
+}
