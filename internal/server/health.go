@@ -24,7 +24,8 @@ const (
 
 // health answers whoever supervises this process.
 type health struct {
-	db *db.DB
+	db   *db.DB
+	skew func() time.Duration
 	// leaving is set when the process has been told to stop: no new requests
 	// should be sent to it.
 	leaving atomic.Bool
@@ -52,7 +53,7 @@ func (h *health) check(ctx context.Context) error {
 	if err != nil {
 		return errors.New("the database does not answer") // the log has the reason: this goes out to anybody
 	}
-	if skew := h.db.ClockSkew(); skew.Abs() > mostSkew {
+	if skew := h.skew(); skew.Abs() > mostSkew {
 		return fmt.Errorf("this machine's clock is %s off the database's", skew.Round(time.Millisecond))
 	}
 	return nil

@@ -103,6 +103,8 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, db.ErrFull):
 		return fault.New(fault.Full, err)
+	case errors.Is(err, db.ErrUncertain):
+		return fault.New(fault.Uncertain, err)
 	case errors.Is(err, db.ErrBusy), errors.Is(err, db.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return fault.New(fault.Busy, err)
 	}
