@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"carekey.dev/carekey/internal/credential/recovery"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/dev"
+	"carekey.dev/carekey/internal/fetch"
 	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
@@ -50,6 +52,8 @@ type House struct {
 	Links        *link.Links
 	Recovery     *recovery.Recovery
 	Gate         *gate.Gate
+	// Fetch is the guarded client for addresses that relying parties name.
+	Fetch *http.Client
 }
 
 // Furnish opens the database, brings its tables up to date and makes the
@@ -110,6 +114,7 @@ func (h *House) furnish(ctx context.Context) error {
 	h.Sessions = sessions
 	h.Devices = session.NewDevices(h.Ring, h.Random)
 	h.Requirements = journey.NewRequirements(h.Ring, h.DB.Now)
+	h.Fetch = fetch.New(fetch.Options{Allow: h.Config.OutgoingAllow})
 	h.Directory = relyingparty.NewDirectory(h.DB)
 	h.Throttle = throttle.New(h.Ring, throttle.Limits{Exempt: h.Config.ThrottleExempt})
 	h.Gate = gate.New(gate.Options{

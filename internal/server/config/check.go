@@ -16,6 +16,7 @@ import (
 // Defaults.
 const (
 	defaultListen    = "127.0.0.1:8080"
+	defaultService   = "Care Identity Authentication" // what authenticator apps show too
 	defaultMemoryKiB = 19456 // 19 MiB, with time 2 and one thread: OWASP's argon2id
 	defaultTime      = 2
 	defaultThreads   = 1
@@ -49,6 +50,9 @@ func (l *loader) config(f file) *Config {
 	}
 	if c.Listen == "" {
 		c.Listen = defaultListen
+	}
+	if c.Operator.Service == "" {
+		c.Operator.Service = defaultService
 	}
 	c.TrustedProxies = l.networks("trusted_proxies", f.TrustedProxies)
 	c.ThrottleExempt = l.networks("throttle.exempt_networks", f.Throttle.ExemptNetworks)

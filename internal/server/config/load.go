@@ -70,6 +70,7 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	f.Database.URL = "sqlite:" + filepath.Join(d.DataDir, "carekey.db")
 	f.RootKeyFile = filepath.Join(d.DataDir, "root.key")
 	f.Operator.Name = "Carekey demonstration"
+	f.Operator.Service = "NHS CIS2 Authentication" // suppliers see the screens that they know
 	f.SMTP.From = "no-reply@carekey.example"
 	f.SMTP.Security = "none"
 	f.Outgoing.AllowNetworks = []string{"127.0.0.0/8", "::1/128"} // decision 13: dev mode names loopback
