@@ -130,7 +130,7 @@ func (h *House) verifiers(refused []string) {
 	p := h.Config.Passwords
 	cost := app.Cost{MemoryKiB: uint32(p.MemoryKiB), Time: uint32(p.Time), Threads: uint8(p.Threads)}
 	h.App = app.New(app.Options{
-		DB: h.DB, Ring: h.Ring, Throttle: h.Throttle, Outbox: h.Outbox, Random: h.Random,
+		DB: h.DB, Ring: h.Ring, Throttle: h.Throttle, Outbox: h.Outbox, NotMe: h.Gate.NotMe, Random: h.Random,
 		Cost: cost, Pool: p.Pool, BlockList: refused, Dev: h.Config.Dev,
 	})
 	h.Recovery = recovery.New(recovery.Options{
