@@ -74,7 +74,7 @@ func (g *Registration) postEmail(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(verdict, errDomain):
 		mend("The email address on your profile ends in a domain that is not accepted. Change it on your profile first")
 	case fault.Has(err, fault.MailCodeTooSoon) && !g.sentTo(r.Context(), t):
-		mend(fault.As(err).Message())
+		mend("We have just sent you an email. Wait a minute, then enter the other address again")
 	case err != nil && !fault.Has(err, fault.MailCodeTooSoon):
 		g.stop(w, r, t, err)
 	default:
@@ -149,7 +149,7 @@ func (g *Registration) postCode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	mailbox, err := g.MailCode.Check(r.Context(), t.ID, form.Get("code"))
-	if mistakes := mistake("code", err, fault.WrongMailCode, fault.MailCodeMistyped, fault.MailCodeExpired, fault.MailCodeSpent); mistakes != nil {
+	if mistakes := mistake("code", err, andNext, fault.WrongMailCode, fault.MailCodeMistyped, fault.MailCodeExpired, fault.MailCodeSpent); mistakes != nil {
 		g.inboxPage(w, r, t, form.Get("j"), false, mistakes...)
 		return
 	}
@@ -169,7 +169,7 @@ func (g *Registration) postResend(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, err := g.send(r.Context(), t)
-	if mistakes := mistake("", err, fault.MailCodeTooSoon, fault.MailCodeTooMany); mistakes != nil {
+	if mistakes := mistake("", err, andNext, fault.MailCodeTooSoon, fault.MailCodeTooMany); mistakes != nil {
 		g.inboxPage(w, r, t, form.Get("j"), false, mistakes...)
 		return
 	}

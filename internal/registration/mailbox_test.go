@@ -34,7 +34,7 @@ func TestEmailedCodeCountsWrongTries(t *testing.T) { // decision 5: 5 tries
 	if right == wrong {
 		wrong = "00000001"
 	}
-	b.submit("", "code", "12").sees(422, "Enter 8 numbers.")
+	b.submit("", "code", "12").sees(422, "Enter 8 numbers")
 	b.submit("", "code", wrong).sees(422, "not right", "You have 4 tries left.")
 	b.submit("", "code", wrong).sees(422, "You have 3 tries left.")
 	b.submit("", "code", wrong).sees(422, "You have 2 tries left.")
@@ -77,7 +77,7 @@ func TestEmailedCodeIsSentAgainOnceAMinuteAndFiveTimes(t *testing.T) { // decisi
 		b.submit(pathResend).sees(200, "We have sent you another One Time Password")
 	}
 	h.later(time.Minute)
-	b.submit(pathResend).sees(422, "Too many one-time passwords were asked for.")
+	b.submit(pathResend).sees(422, "Too many one-time passwords were asked for")
 }
 
 // TestMistypedAddressIsMended: the first address was wrong, so another code
@@ -93,7 +93,7 @@ func TestMistypedAddressIsMended(t *testing.T) {
 	if got := b.Field("email"); got != "priya@gmail.com" {
 		t.Errorf("the page kept %q", got)
 	}
-	b.submit("", "email", string(priyaMail)).sees(422, "once a minute")
+	b.submit("", "email", string(priyaMail)).sees(422, "Wait a minute, then enter the other address again")
 	h.later(time.Minute)
 	b.toPassword(priyaMail)
 }
@@ -155,18 +155,18 @@ func TestFirstCodeOfTheAppHasToBeRight(t *testing.T) {
 	b.starts(pathReplace)
 	secret := b.toVerify(amaraMail)
 	at := b.At
-	b.submit("", "code", "").sees(422, "Enter 6 numbers.")
-	b.submit("", "code", "12345678").sees(422, "Enter 6 numbers.")
+	b.submit("", "code", "").sees(422, "Enter 6 numbers")
+	b.submit("", "code", "12345678").sees(422, "Enter 6 numbers")
 	wrong := "000000"
 	if h.phone(secret) == wrong {
 		wrong = "000001"
 	}
-	b.submit("", "code", wrong).sees(422, "The code is not right.")
+	b.submit("", "code", wrong).sees(422, "The code is not right")
 	h.later(5 * time.Minute)
 	b.get(at)
 	stale := h.phone(secret)
 	h.later(2 * time.Minute)
-	b.submit("", "code", stale).sees(422, "The code is not right.")
+	b.submit("", "code", stale).sees(422, "The code is not right")
 	if held := h.held(amara); len(held) != 1 || held[0].Journey != "world/"+string(amara)+"/"+string(care.AuthenticatorApp) {
 		t.Errorf("Amara holds %+v", held)
 	}

@@ -105,7 +105,7 @@ func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 		t.Error("the ticket stayed in the address")
 	}
 	b.submit("", "code", "").sees(422, "Enter a recovery code of 13 letters and numbers")
-	b.submit("", "code", "0000-0000-00000").sees(422, "The recovery code is not right.")
+	b.submit("", "code", "0000-0000-00000").sees(422, "The recovery code is not right")
 	if h.rows("mail_code WHERE used_at = 0") != 0 {
 		t.Error("a mail was sent before the recovery code")
 	}

@@ -36,18 +36,17 @@ func bindable(m care.Method, level care.AAL) bool { return level >= m.Highest() 
 
 // reason says why a type cannot be chosen, or "".
 func reason(m care.Method, held, built bool, level care.AAL) string {
-	stronger := fmt.Sprintf("To add this you have to sign in at %s, for example with a smartcard. You are signed in at %s. Your Registration Authority can also add it for you.", m.Highest(), level)
 	switch {
 	case held:
 		return "You have registered this type."
-	case !built && !bindable(m, level):
-		return "Not available here yet. " + stronger
-	case !built:
+	case built && bindable(m, level):
+		return ""
+	case built:
+		return fmt.Sprintf("This needs a sign-in at %s, such as a smartcard, or your Registration Authority. You are signed in at %s.", m.Highest(), level)
+	case bindable(m, level):
 		return "Not available here yet."
-	case !bindable(m, level):
-		return stronger
 	}
-	return ""
+	return fmt.Sprintf("Not available here yet. It will need a sign-in at %s or your Registration Authority.", m.Highest())
 }
 
 // typesData is the page of the types.

@@ -10,7 +10,7 @@ import (
 // TestReasonOfATypeThatCannotBeChosen is decision 3: binding needs a session
 // at the level of the new authenticator (N23), and the list says so.
 func TestReasonOfATypeThatCannotBeChosen(t *testing.T) {
-	const stronger = "To add this you have to sign in at AAL3, for example with a smartcard. You are signed in at AAL2. Your Registration Authority can also add it for you."
+	const stronger = "This needs a sign-in at AAL3, such as a smartcard, or your Registration Authority. You are signed in at AAL2."
 	for _, c := range []struct {
 		method      care.Method
 		held, built bool
@@ -23,7 +23,7 @@ func TestReasonOfATypeThatCannotBeChosen(t *testing.T) {
 		{care.SecurityKey, false, true, care.AAL3, ""},
 		{care.SecurityKey, false, true, care.AAL2, stronger},
 		{care.SecurityKey, false, false, care.AAL3, "Not available here yet."},
-		{care.SecurityKey, false, false, care.AAL2, "Not available here yet. " + stronger},
+		{care.SecurityKey, false, false, care.AAL2, "Not available here yet. It will need a sign-in at AAL3 or your Registration Authority."},
 		{care.IPadApp, true, false, care.AAL2, "You have registered this type."},
 	} {
 		if got := reason(c.method, c.held, c.built, c.level); got != c.want {
