@@ -46,8 +46,8 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 	if err != nil {
 		return credential.Record{}, err
 	}
-	if !b.Enrolment.Valid() || b.Enrolment.UID() != f.uid || f.address == "" {
-		return credential.Record{}, fault.New(fault.NotAdmitted, errors.New("enrolment, person and mailbox do not belong together"))
+	if !b.Enrolment.Valid() || b.Enrolment.UID() != f.uid || f.address == "" || b.Journey == "" {
+		return credential.Record{}, fault.New(fault.NotAdmitted, errors.New("enrolment, person, mailbox and journey do not belong together"))
 	}
 	id := keys.Token(g.o.Random, 16)
 	mail, err := g.notices(ctx, event{
@@ -58,10 +58,10 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 	}
 	var record credential.Record
 	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := g.use(tx, f); err != nil {
+		if err := open(tx, f.uid); err != nil {
 			return err
 		}
-		if err := open(tx, f.uid); err != nil {
+		if err := g.use(tx, f); err != nil {
 			return err
 		}
 		held, err := credential.Of(tx, f.uid)
@@ -113,32 +113,44 @@ func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string,
 	switch {
 	case introduced && mailbox:
 		return "registration authority", nil
-	case password && recovery && mailbox && replaced >= 0 && held[replaced].Method == method && method.Highest() <= care.AAL2:
+	case password && recovery && mailbox && replaced >= 0 && b.Replaces == f.authenticator &&
+		held[replaced].Method == method && method.Highest() <= care.AAL2:
 		return "recovery code", nil
 	}
 	return "", fault.New(fault.NotAdmitted, errors.New("neither a session, nor an RA, nor a recovery stands behind this registration"))
 }
 
-// sessionAuthority checks a session that is to bind an authenticator or change
-// one: alive now, of this person, at the level of the new authenticator (N23).
+// sessionAuthority checks a session that is to change something: alive now, of
+// this person, at the level of the authenticator that it is about (N23; "" for
+// none), and fresh when the journey began (ASVS 7.5.1).
 func sessionAuthority(tx *db.Tx, s *session.Session, uid care.UID, method care.Method) error {
-	now, err := session.Live(tx, s.ID)
-	if err != nil {
-		return err
-	}
+	now, err := alive(tx, s, uid)
 	switch {
-	case now == nil || now.UID != uid:
-		return fault.New(fault.NotAdmitted, errors.New("the session is over or another person's"))
+	case err != nil:
+		return err
 	case now.AAL < method.Highest():
-		return fault.New(fault.LevelTooLow, fmt.Errorf("a session at %s cannot bind %s", now.AAL, method))
+		return fault.New(fault.LevelTooLow, fmt.Errorf("a session at %s cannot bind or change %s", now.AAL, method))
 	case !now.Fresh(tx.Now(), Fresh+proofLife):
 		return fault.New(fault.NotFresh, nil)
 	}
 	return nil
 }
 
-// verify makes a proven address the person's verified one if it was theirs
-// already but unverified.
+// alive reads a session again. It must be live and this person's.
+func alive(tx *db.Tx, s *session.Session, uid care.UID) (*session.Session, error) {
+	now, err := session.Live(tx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	if now == nil || now.UID != uid {
+		return nil, fault.New(fault.NotAdmitted, errors.New("the session is over or another person's"))
+	}
+	return now, nil
+}
+
+// verify makes sure that the proven mailbox is the person's sign-in address. For
+// who has none yet, the pending address becomes it (decision 5); a change of
+// address is ProveAddress's business.
 func verify(tx *db.Tx, f facts) error {
 	p, err := person.ByUID(tx, f.uid)
 	if err != nil {
@@ -147,7 +159,7 @@ func verify(tx *db.Tx, f facts) error {
 	switch {
 	case p.Email == f.address:
 		return nil
-	case p.Pending != f.address:
+	case p.Email != "" || p.Pending != f.address:
 		return fault.New(fault.NotAdmitted, errors.New("the proven mailbox is not the person's"))
 	}
 	if _, err := person.Verify(tx, f.uid, f.address); err != nil {
@@ -193,10 +205,10 @@ func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (c
 			return record, err
 		}
 	}
-	if err := session.EndOf(tx, b.Enrolment.UID(), b.Replaces, "authenticator replaced"); err != nil {
+	if err := g.o.Binder.Remove(tx, b.Replaces); err != nil {
 		return record, err
 	}
-	return record, g.o.Binder.Remove(tx, b.Replaces)
+	return record, session.EndOf(tx, record.UID, b.Replaces, "authenticator replaced")
 }
 
 // BindDemo binds an authenticator of a world file, in dev mode only and only

@@ -32,6 +32,9 @@ type Changing struct {
 // Change makes it, ends the person's other sessions if a password changed, and
 // tells the person. Faults: NotAdmitted, NotFresh, LevelTooLow.
 func (g *Gate) Change(ctx context.Context, c Changing) error {
+	if !c.Change.Valid() {
+		return errors.New("a change that no verifier made")
+	}
 	uid := c.Change.UID()
 	mail, err := g.notices(ctx, event{uid: uid, authenticator: c.Change.AuthenticatorID(), template: changeTemplate(c.Change)})
 	if err != nil {
@@ -42,8 +45,11 @@ func (g *Gate) Change(ctx context.Context, c Changing) error {
 			return err
 		}
 		record, err := credential.ByID(tx, c.Change.AuthenticatorID())
-		if err != nil {
+		if errors.Is(err, db.ErrNoRows) {
 			return fault.New(fault.NotAdmitted, err)
+		}
+		if err != nil {
+			return err
 		}
 		if record.UID != uid || !record.Usable() {
 			return fault.New(fault.NotAdmitted, errors.New("the authenticator is not usable by this person"))
@@ -82,8 +88,8 @@ func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) 
 	case c.Session != nil:
 		return "session", sessionAuthority(tx, c.Session, record.UID, record.Method)
 	case c.Journey != "":
-		if record.Journey != c.Journey || tx.Now().Sub(record.RegisteredAt) > proofLife {
-			return "", fault.New(fault.NotAdmitted, errors.New("another journey registered this authenticator"))
+		if c.Change.What() != credential.RecoveryCodes || record.Journey != c.Journey || tx.Now().Sub(record.RegisteredAt) > proofLife {
+			return "", fault.New(fault.NotAdmitted, errors.New("this journey did not just register the authenticator, or wants more than its recovery codes"))
 		}
 		return "registration", nil
 	}
@@ -120,26 +126,22 @@ func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox cre
 	if err != nil {
 		return err
 	}
-	if f.address == "" || f.uid != s.UID {
-		return fault.New(fault.NotAdmitted, errors.New("no mailbox of this person"))
+	if f.address == "" {
+		return fault.New(fault.NotAdmitted, errors.New("no mailbox was proven"))
 	}
 	mail, err := g.notices(ctx, event{uid: f.uid, authenticator: s.AuthenticatorID, template: outbox.AddressChanged, also: f.address})
 	if err != nil {
 		return err
 	}
 	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := g.use(tx, f); err != nil {
-			return err
-		}
 		if err := open(tx, f.uid); err != nil {
 			return err
 		}
-		live, err := session.Live(tx, s.ID)
-		if err != nil {
+		if err := g.use(tx, f); err != nil {
 			return err
 		}
-		if live == nil || !live.Fresh(tx.Now(), Fresh+proofLife) {
-			return fault.New(fault.NotFresh, nil)
+		if err := sessionAuthority(tx, s, f.uid, ""); err != nil {
+			return err
 		}
 		old, err := person.Verify(tx, f.uid, f.address)
 		if err != nil {
@@ -149,7 +151,7 @@ func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox cre
 			return err
 		}
 		return audit.Record(tx, audit.Entry{
-			Action: "address.verified", Subject: f.uid, Actor: string(f.uid), Session: live.SID,
+			Action: "address.verified", Subject: f.uid, Actor: string(f.uid), Session: s.SID,
 			Fields: []audit.Field{
 				{Name: "old", Value: string(old), Personal: true}, {Name: "new", Value: string(f.address), Personal: true},
 			},
@@ -157,50 +159,6 @@ func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox cre
 	})
 	if err != nil {
 		return fmt.Errorf("proving an address: %w", err)
-	}
-	return nil
-}
-
-// ReportLost suspends a person's authenticator at any level, ends the sessions
-// that it opened, and tells the person.
-func (g *Gate) ReportLost(ctx context.Context, s *session.Session, authenticatorID string) error {
-	return g.suspend(ctx, s.UID, authenticatorID, "reported lost", "")
-}
-
-func (g *Gate) suspend(ctx context.Context, uid care.UID, id, why string, endAll string) error {
-	mail, err := g.notices(ctx, event{uid: uid, authenticator: id, template: outbox.AuthenticatorSuspended})
-	if err != nil {
-		return err
-	}
-	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		record, err := credential.ByID(tx, id)
-		if errors.Is(err, db.ErrNoRows) || err == nil && record.UID != uid {
-			return fault.New(fault.NoAuthenticator, err)
-		}
-		if err != nil {
-			return err
-		}
-		if endAll != "" {
-			err = session.EndAll(tx, uid, endAll)
-		} else {
-			err = session.EndOf(tx, uid, id, why)
-		}
-		if err != nil || !record.SuspendedAt.IsZero() {
-			return err
-		}
-		if err := credential.Suspend(tx, id, why); err != nil {
-			return err
-		}
-		if err := outbox.PutAll(tx, mail); err != nil {
-			return err
-		}
-		return audit.Record(tx, audit.Entry{
-			Action: "authenticator.suspended", Subject: uid, Actor: string(uid),
-			Fields: []audit.Field{{Name: "authenticator", Value: id}, {Name: "why", Value: why}},
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("suspending an authenticator: %w", err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,9 +8,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
-	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
-	"carekey.dev/carekey/internal/session"
 )
 
 // disavowLife is how long a "this wasn't me" link works (ten days, as
@@ -44,24 +41,7 @@ func (g *Gate) CheckDisavowal(token string) error {
 	return err
 }
 
-// Disavow is "this wasn't me": it ends every session of the person and
-// suspends the authenticator that the notice was about. Nobody needs to be
-// signed in. Doing it twice changes nothing more. Fault: DisavowalUnreadable.
-func (g *Gate) Disavow(ctx context.Context, token string) error {
-	d, err := g.readDisavowal(token)
-	if err != nil {
-		return err
-	}
-	err = g.suspend(ctx, d.UID, d.Authenticator, "holder said: this was not me", "holder said: this was not me")
-	if !fault.Has(err, fault.NoAuthenticator) {
-		return err
-	}
-	// It was replaced or removed meanwhile; the sessions still have to end.
-	return g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		return session.EndAll(tx, d.UID, "holder said: this was not me")
-	})
-}
-
+// readDisavowal opens a "this wasn't me" link.
 func (g *Gate) readDisavowal(token string) (disavowal, error) {
 	var d disavowal
 	sealed, err := base64.RawURLEncoding.DecodeString(token)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"carekey.dev/carekey/internal/audit"
@@ -83,8 +84,9 @@ type Admitted struct {
 	Session session.Session
 }
 
-// SignIn opens a session if the proofs reach what is required. Faults:
-// NotAdmitted, LevelTooLow, and those of the proofs' own use.
+// SignIn opens a session if the proofs reach what is required, by a method that
+// is accepted. Faults: NotAdmitted, LevelTooLow, JourneyExpired, and those of
+// the proofs' own use.
 func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	facts, err := weigh(a.Proofs)
 	if err != nil {
@@ -94,13 +96,16 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	if !a.Requirement.ACR.Satisfied(facts.method, level) {
 		return Admitted{}, fault.New(fault.LevelTooLow, fmt.Errorf("%s reached %s, want %s", facts.method, level, a.Requirement.ACR))
 	}
+	if !slices.Contains(a.Requirement.Methods, facts.method) {
+		return Admitted{}, fault.New(fault.NotAdmitted, fmt.Errorf("%q does not accept %s", a.Requirement.ClientID, facts.method))
+	}
 	token, sid := g.o.Opener.NewToken()
 	var opened *session.Session
 	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := g.use(tx, facts); err != nil {
+		if err := open(tx, facts.uid); err != nil {
 			return err
 		}
-		if err := open(tx, facts.uid); err != nil {
+		if err := g.use(tx, facts); err != nil {
 			return err
 		}
 		if a.Previous != "" {
@@ -141,19 +146,27 @@ type facts struct {
 	proofs        []credential.Proof
 }
 
-// weigh adds up proofs. They must all be real and of one person.
+// weigh adds up proofs. They must all be real, of one person, and of one
+// authenticator at most: what a session is worth is what its own authenticator
+// has shown (N6).
 func weigh(proofs []credential.Proof) (facts, error) {
 	f := facts{proofs: proofs}
 	for _, p := range proofs {
 		if !p.Valid() {
 			return f, errors.New("a proof that no verifier made")
 		}
-		if f.uid != "" && p.UID() != f.uid {
+		id := p.AuthenticatorID()
+		switch {
+		case p.UID() == "":
+			return f, fault.New(fault.NotAdmitted, errors.New("a proof of nobody"))
+		case f.uid != "" && p.UID() != f.uid:
 			return f, fault.New(fault.NotAdmitted, errors.New("proofs of two people"))
+		case id != "" && f.authenticator != "" && id != f.authenticator:
+			return f, fault.New(fault.NotAdmitted, errors.New("proofs of two authenticators"))
 		}
 		f.uid = p.UID()
-		if p.AuthenticatorID() != "" {
-			f.authenticator, f.method = p.AuthenticatorID(), p.Evidence().Method
+		if id != "" {
+			f.authenticator, f.method = id, p.Evidence().Method
 		}
 		if p.Address() != "" {
 			f.address = p.Address()
@@ -196,9 +209,12 @@ func (g *Gate) use(tx *db.Tx, f facts) error {
 	return nil
 }
 
-// open checks that the person's identity is open.
+// open checks that the person's identity is open, and keeps it so until the
+// transaction ends. It comes first in each of the gate's transactions: two that
+// concern one person run one after the other, so that a closing, a suspension
+// or a second tab never slips in between a check and what follows from it.
 func open(tx *db.Tx, uid care.UID) error {
-	p, err := person.ByUID(tx, uid)
+	p, err := person.Lock(tx, uid)
 	if errors.Is(err, db.ErrNoRows) {
 		return fault.New(fault.NotAdmitted, err)
 	}

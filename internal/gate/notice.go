@@ -18,8 +18,8 @@ type event struct {
 	uid           care.UID
 	authenticator string
 	template      string
-	method        care.Method
 	// method is the type of what is told of; "" means that of authenticator.
+	method care.Method
 	// also is an address that is told beside the verified one, or "".
 	also care.Email
 }

@@ -48,6 +48,21 @@ func ByUID(tx *db.Tx, uid care.UID) (Person, error) {
 	return p, nil
 }
 
+// Lock is ByUID for a transaction that decides by what it reads: until its end,
+// nobody else who locks or changes the person goes on. Other rows of theirs
+// (addresses, authenticators, sessions) are read after it.
+func Lock(tx *db.Tx, uid care.UID) (Person, error) {
+	lock := tx.ForUpdate()
+	if lock != "" {
+		lock += " OF p" // PostgreSQL cannot lock what an outer join adds
+	}
+	p, err := scan(tx.Row(selectPerson+` WHERE p.uid = $1`+lock, uid))
+	if err != nil {
+		return Person{}, fmt.Errorf("locking person %s: %w", uid, err)
+	}
+	return p, nil
+}
+
 // ByEmail returns the person who verified the address, or db.ErrNoRows. The
 // address is not in the error: it may be a stranger's.
 func ByEmail(tx *db.Tx, email care.Email) (Person, error) {

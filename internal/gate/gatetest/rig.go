@@ -1,0 +1,206 @@
+// Package gatetest is the house below the ways, for tests: every verifier, the
+// gate and the sessions on one database, three people, and a clock that the
+// test moves. Nothing in it is a stand-in. Only tests import it.
+package gatetest
+
+import (
+	"context"
+	"crypto/rand"
+	"io/fs"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carekey.dev/carekey/internal/audit"
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/link"
+	"carekey.dev/carekey/internal/credential/mailcode"
+	"carekey.dev/carekey/internal/credential/recovery"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/gate"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/session"
+	"carekey.dev/carekey/internal/throttle"
+)
+
+// Who is somebody in the rig.
+type Who struct {
+	UID   care.UID
+	Email care.Email
+	// Secret is what their phone holds, base 32; "" if they have no app.
+	Secret string
+}
+
+// Amara and Helen sign in with an app. Owen has neither an authenticator nor a
+// verified address.
+var (
+	Amara = Who{"555000100101", "amara.osei@northgate.example.nhs.uk", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}
+	Helen = Who{"555000100103", "helen.marsh@northmoor.example.nhs.uk", "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU"}
+	Owen  = Who{UID: "555000100108", Email: "owen.bell@northgate.example.nhs.uk"}
+)
+
+// Password is everybody's.
+const Password = "harbour lamp 42 otter"
+
+// Base is the address in links.
+const Base = "https://id.example.nhs.uk"
+
+// Rig is the house on one database.
+type Rig struct {
+	DB       *db.DB
+	Ring     *keys.Ring
+	Clock    *Clock
+	Outbox   *outbox.Outbox
+	Throttle *throttle.Throttle
+	Sessions *session.Sessions
+	Opener   session.Opener
+	Gate     *gate.Gate
+	App      *app.App
+	MailCode *mailcode.MailCode
+	Link     *link.Links
+	Recovery *recovery.Recovery
+
+	t     testing.TB
+	mails chan outbox.Mail
+}
+
+// Clock is the time of every node.
+type Clock struct{ micros atomic.Int64 }
+
+// NewClock begins in the middle of a step of the app.
+func NewClock() *Clock {
+	c := &Clock{}
+	c.Set(time.Date(2026, 11, 20, 9, 0, 10, 0, time.UTC))
+	return c
+}
+
+// Now is the time.
+func (c *Clock) Now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
+
+// Set sets it, Later moves it on.
+func (c *Clock) Set(t time.Time)       { c.micros.Store(t.UnixMicro()) }
+func (c *Clock) Later(d time.Duration) { c.micros.Add(d.Microseconds()) }
+
+// Schemas are the tables of the rig, and more.
+func Schemas(more ...fs.FS) []fs.FS {
+	return append([]fs.FS{
+		audit.Schema, outbox.Schema, throttle.Schema, person.Schema, credential.Schema,
+		app.Schema, mailcode.Schema, link.Schema, recovery.Schema, session.Schema,
+	}, more...)
+}
+
+// Each runs a test on both engines.
+func Each(t *testing.T, test func(t *testing.T, r *Rig)) {
+	t.Helper()
+	clock := NewClock()
+	begin := clock.Now()
+	dbtest.EachAt(t, clock.Now, Schemas(), func(t *testing.T, d *db.DB) {
+		clock.Set(begin)
+		r := New(t, d, clock)
+		r.Fill()
+		test(t, r)
+	})
+}
+
+// Open is Each on SQLite alone, with the tables of more rooms.
+func Open(t testing.TB, more ...fs.FS) *Rig {
+	t.Helper()
+	clock := NewClock()
+	r := New(t, dbtest.OpenAt(t, clock.Now, Schemas(more...)...), clock)
+	r.Fill()
+	return r
+}
+
+// Nodes are several nodes on one PostgreSQL database.
+func Nodes(t *testing.T, n int) []*Rig {
+	t.Helper()
+	clock, url := NewClock(), dbtest.Postgres(t, Schemas()...)
+	var nodes []*Rig
+	for range n {
+		nodes = append(nodes, New(t, dbtest.OpenWith(t, db.Config{Now: clock.Now}, url), clock))
+	}
+	nodes[0].Fill()
+	return nodes
+}
+
+// New returns one node on a database.
+func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
+	t.Helper()
+	r := &Rig{t: t, DB: d, Clock: clock, Ring: keys.NewRing(keys.Root{9}), mails: make(chan outbox.Mail, 100)}
+	r.Throttle = throttle.New(r.Ring, throttle.Limits{})
+	var err error
+	r.Outbox, err = outbox.New(d, r.Ring, outbox.Options{
+		Service: "Care Identity", From: "no-reply@id.example.nhs.uk",
+		Send: func(_ context.Context, m outbox.Mail) error { r.mails <- m; return nil },
+	})
+	r.must(err)
+	r.Sessions, r.Opener, err = session.New(d, session.Options{Random: rand.Reader})
+	r.must(err)
+	r.Gate = gate.New(gate.Options{
+		DB: d, Ring: r.Ring, Opener: r.Opener, Binder: credential.NewBinder(), Outbox: r.Outbox, Demo: true, Random: rand.Reader,
+		Link: func(path string) string { return Base + path },
+	})
+	cost := app.Cost{MemoryKiB: 64, Time: 1, Threads: 1}
+	r.App = app.New(app.Options{
+		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, Random: rand.Reader, Cost: cost, Dev: true, NotMe: r.Gate.NotMe,
+	})
+	r.MailCode = mailcode.New(mailcode.Options{DB: d, Ring: r.Ring, Outbox: r.Outbox, Random: rand.Reader})
+	r.Link = link.New(d, rand.Reader)
+	r.Recovery = recovery.New(recovery.Options{
+		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, NotMe: r.Gate.NotMe, Random: rand.Reader, Cost: cost, Pool: r.App.Pool(),
+	})
+	return r
+}
+
+// Fill makes the three people and their authenticators.
+func (r *Rig) Fill() {
+	r.t.Helper()
+	r.Write(func(tx *db.Tx) error {
+		for _, p := range []person.Person{
+			{UID: Amara.UID, Title: "Dr", GivenName: "Amara", FamilyName: "OSEI", IDAssuranceLevel: 3, Email: Amara.Email},
+			{UID: Helen.UID, Title: "Mrs", GivenName: "Helen", FamilyName: "MARSH", IDAssuranceLevel: 3, Email: Helen.Email},
+			{UID: Owen.UID, Title: "Mr", GivenName: "Owen", FamilyName: "BELL", IDAssuranceLevel: 3, Pending: Owen.Email},
+		} {
+			if err := person.Create(tx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, who := range []Who{Amara, Helen} {
+		enrolment, err := r.App.FromWorld(r.t.Context(), who.UID, Password, who.Secret)
+		r.must(err)
+		r.Write(func(tx *db.Tx) error { _, err := r.Gate.BindDemo(tx, enrolment); return err })
+	}
+}
+
+// For is the rig for another (sub)test.
+func (r *Rig) For(t testing.TB) *Rig {
+	other := *r
+	other.t = t
+	return &other
+}
+
+func (r *Rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Write runs fn in a transaction that has to succeed.
+func (r *Rig) Write(fn func(tx *db.Tx) error) {
+	r.t.Helper()
+	r.must(r.DB.Write(r.t.Context(), fn))
+}
+
+// Read runs fn in a transaction that has to succeed.
+func (r *Rig) Read(fn func(tx *db.Tx) error) {
+	r.t.Helper()
+	r.must(r.DB.Read(r.t.Context(), fn))
+}
