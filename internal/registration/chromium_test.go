@@ -68,7 +68,7 @@ func album(h *house) []pageState {
 	id, _ := h.waiting(path)
 	h.must(h.Link.Confirm(h.t.Context(), id, "operator"))
 	keep("done-by-link", b.get(b.At).isAt(pathDone))
-	h.later(journeyLife)
+	h.later(doneLife)
 	keep("expired", b.get(b.At).sees(410))
 
 	ticket, err := h.App.PasswordStep(h.t.Context(), priyaMail, newPassword, throttle.Subject{})

@@ -95,7 +95,8 @@ func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
 	}
 	// What was proven has done its work.
 	t.State.Ticket, t.State.Recovery, t.State.Proven = "", "", app.Proven{}
-	t.State.Record = record.ID
+	t.State.Record, t.State.Made = record.ID, record.RegisteredAt
+	t.Expires = record.RegisteredAt.Add(doneLife)
 	g.next(w, r, t, stepDone, pathDone)
 }
 
@@ -177,7 +178,7 @@ func (g *Registration) finished(ctx context.Context, t trip) (credential.Record,
 // doneData is the last page.
 type doneData struct {
 	Replaced, SignedIn bool
-	// Offer: recovery codes can be made. Saved: they were.
+	// Offer: recovery codes can be made here. Saved: they were.
 	Offer, Saved bool
 }
 
@@ -193,7 +194,7 @@ func (g *Registration) done(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.render(w, r, "done", sealed, page.View{Title: "Registration successful", Data: doneData{
-		Replaced: t.State.Replaces != "", Offer: t.State.Method == care.AuthenticatorApp, Saved: t.State.Saved,
-		SignedIn: s != nil && s.UID == t.State.UID,
+		Replaced: t.State.Replaces != "", SignedIn: s != nil && s.UID == t.State.UID, Saved: t.State.Saved,
+		Offer: t.State.Method == care.AuthenticatorApp && g.DB.Now().Before(t.State.Made.Add(offerLife)),
 	}})
 }

@@ -113,13 +113,15 @@ func TestConfirmationMayComeLate(t *testing.T) {
 	h.later(journeyLife - time.Second)
 	h.must(h.Link.Confirm(t.Context(), id, "operator"))
 	b.get(b.At).isAt(pathDone)
+	h.later(time.Hour)
+	b.get(b.At).sees(200, "Registration successful")
 
 	h = newHouse(t)
 	path = h.linkFor(priya)
 	b = h.browser()
 	b.toConfirm(path, priyaMail)
 	h.later(journeyLife + time.Second)
-	b.get(b.At).sees(410, "You took longer than we allow", "Help with registering")
+	b.get(b.At).sees(410, "You took longer than we allow", "Ask your Registration Authority for another link.", "Help with registering")
 }
 
 func TestLinkWorksForThreeMinutes(t *testing.T) { // seed 0; decision 5

@@ -40,6 +40,11 @@ const (
 	startWithin = 3 * time.Minute
 	// journeyLife is how long the screens after it may take (decision 5).
 	journeyLife = 20 * time.Minute
+	// offerLife is how long the last page offers recovery codes: as long as
+	// the gate lets the journey make them.
+	offerLife = 20 * time.Minute
+	// doneLife is how long the last page can be reloaded.
+	doneLife = 24 * time.Hour
 	// shownLife is how long the page with new recovery codes can be reloaded.
 	shownLife = 5 * time.Minute
 	// askEvery is how often a waiting page asks whether the RA has confirmed.
@@ -175,10 +180,11 @@ type state struct {
 	// after its first code.
 	Pending app.Pending `json:"p,omitzero"`
 	Proven  app.Proven  `json:"v,omitzero"`
-	// Record is the registered authenticator, and Saved whether its holder
-	// has saved recovery codes.
-	Record string `json:"i,omitempty"`
-	Saved  bool   `json:"s,omitempty"`
+	// Record is the registered authenticator, Made when it was registered,
+	// and Saved whether its holder has saved recovery codes.
+	Record string    `json:"i,omitempty"`
+	Made   time.Time `json:"d,omitzero"`
+	Saved  bool      `json:"s,omitempty"`
 }
 
 type trip = journey.Journey[state]

@@ -74,8 +74,11 @@ func pageOf(t trip, sealed string) string {
 // stop shows why a journey cannot go on, and the ways on that fit it. t is
 // empty if it could not be read.
 func (g *Registration) stop(w http.ResponseWriter, r *http.Request, t trip, err error) {
-	if f := fault.As(err); fault.Has(err, fault.JourneyOtherBrowser) {
+	switch f := fault.As(err); {
+	case fault.Has(err, fault.JourneyOtherBrowser):
 		err = f.With("If you began with a registration link, open the link again in the browser where you began.")
+	case fault.Has(err, fault.JourneyExpired) && t.State.By == byLink:
+		err = f.With("Ask your Registration Authority for another link.")
 	}
 	g.Kit.Fault(w, r, err, waysFrom(t.State.By)...)
 }
