@@ -65,7 +65,7 @@ func emailView(p person.Person, list care.AllowList, sealed string) page.View {
 		title = "Add an email address to your profile"
 	}
 	return page.View{
-		Title: title, Back: "/cim/profile", Journey: sealed,
+		Title: title, At: "/cim/profile/email", Back: "/cim/profile", Journey: sealed,
 		Data: emailData{Accepted: accepted(list), Old: p.Email},
 	}
 }

@@ -25,6 +25,7 @@ const patience = 30 * time.Second
 type browser struct {
 	t   *testing.T
 	tab context.Context
+	js  setting
 }
 
 // chromium is the one browser process that all tests share.
@@ -62,8 +63,8 @@ func newBrowser(t *testing.T, js setting) *browser {
 	t.Helper()
 	tab, stop := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(stop)
-	b := &browser{t: t, tab: tab}
-	b.prepare(js)
+	b := &browser{t: t, tab: tab, js: js}
+	b.prepare()
 	return b
 }
 
@@ -72,23 +73,18 @@ func (b *browser) secondTab() *browser {
 	b.t.Helper()
 	tab, stop := chromedp.NewContext(b.tab)
 	b.t.Cleanup(stop)
-	other := &browser{t: b.t, tab: tab}
-	other.prepare(withJavaScript)
+	other := &browser{t: b.t, tab: tab, js: b.js}
+	other.prepare()
 	return other
 }
 
-func (b *browser) prepare(js setting) {
+func (b *browser) prepare() {
 	b.t.Helper()
 	// The first run opens the tab, whose life is that of the context.
 	if err := chromedp.Do(b.tab, chromedp.EmulateViewport(1200, 900)); err != nil {
 		b.t.Fatal(err)
 	}
-	if js == withoutJavaScript {
-		b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-			_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-			return chromedp.Void{}, err
-		})
-	}
+	b.scripts(b.js == withJavaScript)
 	err := chromedp.Listen(b.tab, func(event any) {
 		if sent, ok := event.(*network.EventRequestWillBeSent); ok && !ours.MatchString(sent.Request.URL) {
 			b.t.Errorf("a page asked a third party: %s", sent.Request.URL)
@@ -97,6 +93,15 @@ func (b *browser) prepare(js setting) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// scripts lets the page's scripts run, or keeps them from it.
+func (b *browser) scripts(run bool) {
+	b.t.Helper()
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !run})
+		return chromedp.Void{}, err
+	})
 }
 
 // ours are the addresses that pages may ask: this machine, and nothing else.
@@ -175,6 +180,10 @@ func (b *browser) follow(text string) {
 	b.load(chromedp.Click(chromedp.Search(fmt.Sprintf(`//a[normalize-space()=%q]`, text))))
 }
 
+func clickCSS(selector string) chromedp.Action[chromedp.Void] {
+	return chromedp.Click(chromedp.CSS(selector))
+}
+
 func (b *browser) eval(script string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.tab, patience)
@@ -184,6 +193,23 @@ func (b *browser) eval(script string) string {
 		b.t.Fatalf("%.80s: %v\n%s", script, err, b.scene())
 	}
 	return result
+}
+
+// evalUntilItStays is eval for pages that look for news by themselves: one
+// that has just gone for news is asked again.
+func (b *browser) evalUntilItStays(script string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.tab, patience)
+	defer cancel()
+	for {
+		result, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+		switch {
+		case err == nil:
+			return result
+		case ctx.Err() != nil || !strings.Contains(err.Error(), "navigated") && !strings.Contains(err.Error(), "context"):
+			b.t.Fatalf("%.80s: %v\n%s", script, err, b.scene())
+		}
+	}
 }
 
 func (b *browser) heading() string {
@@ -299,7 +325,12 @@ func (b *browser) audit() {
 	if !strings.HasPrefix(b.eval(`document.contentType`), "text/html") {
 		return
 	}
-	found := b.eval(axeSource + `;
+	if b.js == withoutJavaScript {
+		// The page has loaded without scripts and stays so; axe needs them.
+		b.scripts(true)
+		defer b.scripts(false)
+	}
+	found := b.evalUntilItStays(axeSource + `;
 		axe.run(document, {
 			runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"], resultTypes: ["violations"]
 		}).then(result => JSON.stringify(result.violations))`)

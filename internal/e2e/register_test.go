@@ -99,7 +99,7 @@ func (h *house) byLink(b *browser, p demoPerson) string {
 	if !strings.HasPrefix(b.title(), "Error: ") {
 		t.Errorf("went on without the sole-access box\n%s", b.scene())
 	}
-	b.choose("sole", "yes")
+	b.choose("confirm", "yes")
 	b.press("Register Microsoft Authenticator")
 	secret := h.enrol(b, p.email)
 

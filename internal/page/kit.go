@@ -52,6 +52,10 @@ type Kit struct {
 	parts   *template.Template // the components
 	layout  *template.Template // what is around each page
 	fault   *Pages
+	// routes tells which address is a page; mistakes carries what is to be
+	// mended there.
+	routes   *http.ServeMux
+	mistakes *keys.Sealer
 }
 
 // New returns a kit. It fails on a colour that people could not read.
@@ -80,11 +84,12 @@ func New(o Options) (*Kit, error) {
 		return nil, err
 	}
 	k := &Kit{
-		options: o,
-		csrf:    o.Ring.MAC("page csrf"),
-		guard:   http.NewCrossOriginProtection(),
-		exempt:  map[string]bool{},
-		assets:  built,
+		options:  o,
+		csrf:     o.Ring.MAC("page csrf"),
+		guard:    http.NewCrossOriginProtection(),
+		exempt:   map[string]bool{},
+		assets:   built,
+		mistakes: o.Ring.Sealer("page mistakes"),
 	}
 	if err := k.parse(); err != nil {
 		return nil, err

@@ -31,6 +31,9 @@ type View struct {
 	Values url.Values
 	// Journey is the sealed journey that {{form}} carries in field "j".
 	Journey string
+	// At is the path of the page that this is, where a form at another path
+	// leads back to it; "" means the path of the request.
+	At string
 	// Back is the address of the back link, or "".
 	Back string
 	// FormTargets are the origins, other than our own, to which a form of
@@ -123,6 +126,12 @@ func (s *scene) errorOf(field string) string {
 // template that fails gives a clean fault page and never half a page.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, v View) {
 	k := p.kit
+	if k.mend(w, r, v) {
+		return
+	}
+	if k.withMistakes(r, &v) {
+		status = http.StatusUnprocessableEntity
+	}
 	if v.Person == nil && k.options.Person != nil {
 		v.Person = k.options.Person(r)
 	}

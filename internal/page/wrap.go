@@ -27,6 +27,7 @@ func (k *Kit) Exempt(paths ...string) {
 // wrong method of a ServeMux into a fault page.
 func (k *Kit) Wrap(next http.Handler) http.Handler {
 	if mux, ok := next.(*http.ServeMux); ok {
+		k.routes = mux
 		next = k.mux(mux)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
