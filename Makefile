@@ -14,7 +14,7 @@ run: build ## Build everything and start Carekey with demo data on http://localh
 	@sh build/run.sh
 
 build: assets ## Put the programs in bin/
-	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 
 assets: $(ASSETS) ## Fetch the page components and put them where they are embedded
 
@@ -29,7 +29,7 @@ test: assets ## Run every check and test: both databases, a real browser, real m
 	@$(MAKE) --no-print-directory check test-go
 
 test-go:
-	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
 	@$(GO) run ./build/withpostgres $(GO) test -timeout 30m ./...
 
 check: assets ## Format, vet and staticcheck

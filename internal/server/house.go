@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -61,6 +62,9 @@ type House struct {
 func Furnish(ctx context.Context, c *config.Config, log *slog.Logger) (*House, error) {
 	h := &House{Config: c, Log: log, Random: rand.Reader}
 	roots, err := keys.LoadRoot(c.RootKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the root key %[1]s is missing: put it back, or for a new installation make one with (umask 077; head -c 32 /dev/urandom | base64 > %[1]s)", c.RootKeyFile)
+	}
 	if err != nil {
 		return nil, err
 	}

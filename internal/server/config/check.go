@@ -17,7 +17,7 @@ import (
 const (
 	defaultListen    = "127.0.0.1:8080"
 	defaultService   = "Care Identity Authentication" // what authenticator apps show too
-	defaultMemoryKiB = 19456 // 19 MiB, with time 2 and one thread: OWASP's argon2id
+	defaultMemoryKiB = 19456                          // 19 MiB, with time 2 and one thread: OWASP's argon2id
 	defaultTime      = 2
 	defaultThreads   = 1
 )
