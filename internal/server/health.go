@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ const (
 type health struct {
 	db   *db.DB
 	skew func() time.Duration
+	log  *slog.Logger
 	// leaving is set when the process has been told to stop: no new requests
 	// should be sent to it.
 	leaving atomic.Bool
@@ -51,7 +53,8 @@ func (h *health) check(ctx context.Context) error {
 		return tx.Row(`SELECT 1`).Scan(&one)
 	})
 	if err != nil {
-		return errors.New("the database does not answer") // the log has the reason: this goes out to anybody
+		h.log.Warn("not ready: the database does not answer", "err", err)
+		return errors.New("the database does not answer") // and no more: this goes out to anybody
 	}
 	if skew := h.skew(); skew.Abs() > mostSkew {
 		return fmt.Errorf("this machine's clock is %s off the database's", skew.Round(time.Millisecond))

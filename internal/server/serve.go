@@ -52,7 +52,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 	if err != nil {
 		return err
 	}
-	health := &health{db: h.DB, skew: h.DB.ClockSkew}
+	health := &health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log}
 	people := s.server(s.handler(health))
 	serving := make(chan error, 2)
 	go func() { serving <- people.Serve(l.people) }()

@@ -162,7 +162,7 @@ func TestBehindAProxyOnlyTheProxyIsServedDecision14(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := s.handler(&health{db: h.DB, skew: h.DB.ClockSkew})
+	handler := s.handler(&health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log})
 	for _, c := range []struct {
 		peer, path string
 		want       int
@@ -184,7 +184,7 @@ func TestBehindAProxyOnlyTheProxyIsServedDecision14(t *testing.T) {
 func TestReadinessSaysWhyNot(t *testing.T) {
 	h := furnished(t, config.Demo{Listen: "localhost:8080"}, nothing)
 	skew := mostSkew
-	check := &health{db: h.DB, skew: func() time.Duration { return skew }}
+	check := &health{db: h.DB, skew: func() time.Duration { return skew }, log: h.Log}
 	expect := func(status int, words string) {
 		t.Helper()
 		w := httptest.NewRecorder()
