@@ -131,7 +131,7 @@ func (g *Registration) inboxPage(w http.ResponseWriter, r *http.Request, t trip,
 	if t.State.By != byRecovery {
 		d.Change = pathEmail + "?j=" + sealed
 	}
-	g.render(w, r, "inbox", sealed, page.View{Title: titleInbox, Data: d, Errors: mistakes, Back: d.Change})
+	g.render(w, r, "inbox", sealed, page.View{At: pathCode, Title: titleInbox, Data: d, Errors: mistakes, Back: d.Change})
 }
 
 func (g *Registration) code(w http.ResponseWriter, r *http.Request) {
