@@ -84,6 +84,21 @@ func (b *Browser) Stay() *Browser {
 	return b
 }
 
+// Cookies are those that the browser sends.
+func (b *Browser) Cookies() []*http.Cookie { return b.client.Jar.Cookies(b.address()) }
+
+// SetCookie gives the browser a cookie, as somebody who tampers with it would.
+func (b *Browser) SetCookie(c *http.Cookie) { b.client.Jar.SetCookies(b.address(), []*http.Cookie{c}) }
+
+func (b *Browser) address() *url.URL {
+	b.t.Helper()
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return u
+}
+
 // Get opens a path and follows redirects.
 func (b *Browser) Get(path string) *Browser {
 	b.t.Helper()
