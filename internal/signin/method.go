@@ -47,6 +47,8 @@ func (s *SignIn) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	offered := req.ACR.Offers(req.Methods)
+	// Who asks for the page by name gets it. Its form keeps the word, so that a
+	// mistake there comes back to the page too.
 	if r.URL.Query().Get("choose") == "" {
 		if m := remembered(r, req.ACR); available(m) && slices.Contains(offered, m) {
 			s.begin(w, r, req, m)
@@ -94,6 +96,9 @@ func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, 
 			choice.Reason = unavailable
 		}
 		data.Choices = append(data.Choices, choice)
+	}
+	if data.None {
+		errs = nil // the page says why, and has nothing to choose from
 	}
 	s.pages.Render(w, r, status, "method", page.View{
 		Title: "Select your login method", Data: data, Errors: errs,
