@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCareIdentityManagementHome(t *testing.T) {
@@ -279,6 +280,18 @@ func TestWhatPeopleChangedOutlivesARestart(t *testing.T) {
 	person := amara
 	person.password = chosen
 	h.signedIn(person, withJavaScript)
+}
+
+// TestTheDemoPhoneShowsWhatARealPhoneWould compares it with oathtool.
+func TestTheDemoPhoneShowsWhatARealPhoneWould(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	before := time.Now().Unix() / step
+	shown := h.phone(amara.email)
+	after := time.Now().Unix() / step
+	if shown != totpAt(t, amara.secret, before) && shown != totpAt(t, amara.secret, after) {
+		t.Errorf("the phone shows %s, oathtool %s", shown, totpAt(t, amara.secret, before))
+	}
 }
 
 // TestPagesForNewcomersAndHelp opens each page that needs no sign-in; opening
