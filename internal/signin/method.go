@@ -97,9 +97,6 @@ func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, 
 		}
 		data.Choices = append(data.Choices, choice)
 	}
-	if data.None {
-		errs = nil // the page says why, and has nothing to choose from
-	}
 	s.pages.Render(w, r, status, "method", page.View{
 		Title: "Select your login method", Data: data, Errors: errs,
 		Values: url.Values{"method": {chosen}}, FormTargets: targets(req),
@@ -118,11 +115,13 @@ func (s *SignIn) choose(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	m := care.Method(form.Get("method"))
-	if !available(m) || !slices.Contains(req.ACR.Offers(req.Methods), m) {
-		s.methodPage(w, r, http.StatusUnprocessableEntity, req, form.Get("method"), []page.FieldError{
-			{Field: "method", Message: "Select how you want to sign in"},
-		})
+	m, offered := care.Method(form.Get("method")), req.ACR.Offers(req.Methods)
+	if !available(m) || !slices.Contains(offered, m) {
+		problem := page.FieldError{Field: "method", Message: "Select how you want to sign in"}
+		if !slices.ContainsFunc(offered, available) {
+			problem = page.FieldError{Message: "None of these login methods is available here yet"} // no field to go to
+		}
+		s.methodPage(w, r, http.StatusUnprocessableEntity, req, form.Get("method"), []page.FieldError{problem})
 		return
 	}
 	if form.Get("remember") != "" {
