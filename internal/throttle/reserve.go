@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"carekey.dev/carekey/internal/db"
@@ -121,6 +122,26 @@ func (t *Throttle) Peek(tx *db.Tx, s Subject) (Reservation, error) {
 		return Reservation{}, refusal
 	}
 	return reservation(rows, crowd, now), nil
+}
+
+// Waiting returns an SQL expression for a verifier's own SELECT, 1 while an
+// attempt of s would be refused and else 0, and its arguments, which are
+// numbered from first on. So what has to wait costs no statement of its own.
+func (t *Throttle) Waiting(s Subject, now time.Time, first int) (string, []any) {
+	args := []any{db.Micros(now)}
+	var in []string
+	add := func(key []byte) {
+		args = append(args, key)
+		in = append(in, fmt.Sprintf("$%d", first+len(args)-1))
+	}
+	for _, c := range t.counters(s) {
+		add(c.key)
+	}
+	if crowd := t.crowd(s); crowd != nil {
+		add(crowd)
+	}
+	return fmt.Sprintf("CASE WHEN EXISTS (SELECT 1 FROM throttle WHERE key IN (%s) AND blocked_until > $%d) THEN 1 ELSE 0 END",
+		strings.Join(in, ", "), first), args
 }
 
 // Prune deletes the rows that mean nothing any more. The janitor calls it.

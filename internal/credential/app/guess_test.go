@@ -2,12 +2,14 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/internal/credtest"
 	"carekey.dev/carekey/internal/db"
@@ -149,19 +151,69 @@ func TestThousandParallelCodesCountAsAThousand(t *testing.T) {
 			t.Errorf("%d were counted", n)
 		}
 		// The right one among them is refused like the others.
+		_, err := a.CodeStep(t.Context(), ticket, p.code(t, 0), stranger)
+		wants(t, err, fault.TooManyAttempts)
+		h.Advance(throttle.FirstWait + time.Second)
 		proof, err := a.CodeStep(t.Context(), ticket, p.code(t, 0), stranger)
 		if err != nil {
-			t.Fatal(err)
-		}
-		wants(t, h.Use(t, proof), fault.TooManyAttempts)
-		h.Advance(throttle.FirstWait + time.Second)
-		if proof, err = a.CodeStep(t.Context(), ticket, p.code(t, 0), stranger); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Use(t, proof); err != nil {
 			t.Errorf("after the wait: %v", err)
 		}
 	})
+}
+
+// codeSteps are the two ways to enter a code of the app.
+var codeSteps = map[string]func(t *testing.T, a *App, ticket, code string) (credential.Proof, error){
+	"sign-in": func(t *testing.T, a *App, ticket, code string) (credential.Proof, error) {
+		return a.CodeStep(t.Context(), ticket, code, stranger)
+	},
+	"forgotten password": func(t *testing.T, a *App, _, code string) (credential.Proof, error) {
+		return a.CheckCode(t.Context(), amara, amaraEmail, code, stranger)
+	},
+}
+
+// Decision 9, N10: while an address or a network has to wait, a right code and
+// a wrong one get the same answer after the same work. Else whoever knows the
+// password finds the code during the wait, where guesses are not counted, and
+// enters it when the wait is over.
+func TestRightAndWrongCodesLookTheSameWhileWaiting(t *testing.T) {
+	for way, enter := range codeSteps {
+		for why, block := range map[string]func(t *testing.T, h *credtest.House, a *App, enter func(code string) error, wrong string){
+			"wrong codes of this address": func(t *testing.T, _ *credtest.House, _ *App, enter func(code string) error, wrong string) {
+				for range throttle.FreeFailures {
+					wants(t, enter(wrong), fault.WrongAppCode)
+				}
+			},
+			"failures of the network": func(t *testing.T, _ *credtest.House, a *App, _ func(code string) error, _ string) {
+				for i := range throttle.NetworkFailures {
+					_, err := a.PasswordStep(t.Context(), care.Email(fmt.Sprintf("nobody%d@northgate.example.nhs.uk", i)), "a guess", stranger)
+					wants(t, err, fault.WrongEmailOrPassword)
+				}
+			},
+		} {
+			t.Run(way+", after "+why, func(t *testing.T) {
+				credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+					a := newApp(h)
+					p, _ := enrol(t, h, a, "app-1")
+					ticket, wrong, right := ticketFor(t, a), p.wrongCode(t), p.code(t, 0)
+					block(t, h, a, func(code string) error { _, err := enter(t, a, ticket, code); return err }, wrong)
+					try := func(code string) (string, [3]uint64) {
+						before := h.DB.Counters()
+						_, err := enter(t, a, ticket, code)
+						after := h.DB.Counters()
+						return wants(t, err, fault.TooManyAttempts).Message(),
+							[3]uint64{after.Commits - before.Commits, after.Statements - before.Statements, after.Reads - before.Reads}
+					}
+					said, cost := try(wrong)
+					if saidToRight, costOfRight := try(right); saidToRight != said || costOfRight != cost {
+						t.Errorf("wrong: %q, %d; right: %q, %d", said, cost, saidToRight, costOfRight)
+					}
+				})
+			})
+		}
+	}
 }
 
 func guess(t *testing.T, try func(i int)) {

@@ -127,9 +127,10 @@ func (a *App) verify(ctx context.Context, place *argon.Place, found account, pas
 	return t, nil
 }
 
-// CodeStep checks the 6-digit code that follows a right password. Use of the
-// returned proof is refused if the address has to wait, or if the code was used
-// meanwhile. A right code costs no commit of its own. Faults: AppCodeMistyped
+// CodeStep checks the 6-digit code that follows a right password, unless the
+// address or the network has to wait. Use of the returned proof is refused if
+// one of them has to wait by then, or if the code was used meanwhile. A right
+// code costs no commit of its own. Faults: AppCodeMistyped
 // (not counted), WrongAppCode, AppCodeUsed, SignInTooOld, TooManyAttempts,
 // TriesUsedUp.
 func (a *App) CodeStep(ctx context.Context, sealed, code string, who throttle.Subject) (proof.Proof, error) {
@@ -141,14 +142,14 @@ func (a *App) CodeStep(ctx context.Context, sealed, code string, who throttle.Su
 	if !ok {
 		return proof.Proof{}, fault.New(fault.AppCodeMistyped, nil)
 	}
-	found, err := a.read(ctx, func(tx *db.Tx) (account, error) { return byID(tx, t.Authenticator) })
+	s := subject(countCode, t.Address, who)
+	found, err := a.read(ctx, func(tx *db.Tx) (account, error) { return a.byID(tx, t.Authenticator, s) })
 	if err != nil {
 		return proof.Proof{}, err
 	}
 	if found.version != t.Version || found.suspended {
 		return proof.Proof{}, fault.New(fault.SignInTooOld, errors.New("the authenticator was changed after the password step"))
 	}
-	s := subject(countCode, t.Address, who)
 	step, err := a.step(ctx, found, typed, t.Address, s)
 	if err != nil {
 		return proof.Proof{}, err
@@ -193,11 +194,11 @@ func (a *App) CheckCode(ctx context.Context, uid care.UID, address care.Email, c
 	if !ok {
 		return proof.Proof{}, fault.New(fault.AppCodeMistyped, nil)
 	}
-	found, err := a.read(ctx, func(tx *db.Tx) (account, error) { return byUID(tx, uid) })
+	s := subject(countCode, address, who)
+	found, err := a.read(ctx, func(tx *db.Tx) (account, error) { return a.byUID(tx, uid, s) })
 	if err != nil {
 		return proof.Proof{}, err
 	}
-	s := subject(countCode, address, who)
 	step, err := a.step(ctx, found, typed, address, s)
 	if err != nil {
 		return proof.Proof{}, err
@@ -231,8 +232,19 @@ func (a *App) read(ctx context.Context, find func(tx *db.Tx) (account, error)) (
 }
 
 // step returns the step of a right code that was not used before; a wrong one
-// is counted.
+// is counted. While s has to wait no code is looked at, so that right and wrong
+// ones get the same answer after the same work (decision 9); Redeem refuses
+// what comes at the same time as the failure that begins the wait.
 func (a *App) step(ctx context.Context, found account, typed string, address care.Email, s throttle.Subject) (int64, error) {
+	if found.waits {
+		if _, err := a.o.Throttle.Attempt(ctx, a.o.DB, s); err != nil {
+			return 0, err
+		}
+		// The wait has ended just now: the code is looked at, and counted then.
+		if err := a.release(ctx, s, nil); err != nil {
+			return 0, err
+		}
+	}
 	step := int64(0)
 	if found.authenticator != "" {
 		secret, err := a.secret(found)
