@@ -108,12 +108,7 @@ func TestAmaraReplacesHerPhone(t *testing.T) {
 	// The old phone is dead, the new one signs in.
 	old := newBrowser(t, withJavaScript)
 	old.open(h.url + "/cim/")
-	old.choose("method", "authenticator_app")
-	old.press("Continue")
-	old.fill("email", amara.email)
-	old.press("Continue")
-	old.fill("password", amara.password)
-	old.press("Continue")
+	h.password(old, amara)
 	old.wantHeading("Enter your password")
 	person := amara
 	person.password, person.secret = chosen, secret
@@ -122,12 +117,7 @@ func TestAmaraReplacesHerPhone(t *testing.T) {
 	t.Run("and loses the new one", func(t *testing.T) {
 		lost := newBrowser(t, withoutJavaScript)
 		lost.open(h.url + "/cim/")
-		lost.choose("method", "authenticator_app")
-		lost.press("Continue")
-		lost.fill("email", amara.email)
-		lost.press("Continue")
-		lost.fill("password", chosen)
-		lost.press("Continue")
+		h.password(lost, demoPerson{email: amara.email, password: chosen})
 		lost.follow("I do not have my phone")
 		lost.keep("signin-no-phone")
 		lost.press("Continue")

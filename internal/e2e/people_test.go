@@ -43,27 +43,27 @@ func (h *house) phone(email string) string {
 	return ""
 }
 
-// prove goes from the email page through password and code.
-func (h *house) prove(b *browser, p demoPerson) {
+// password goes from the login-method page to the page after the password.
+func (h *house) password(b *browser, p demoPerson) {
 	h.t.Helper()
+	b.wantHeading("Select your login method")
+	b.choose("method", "authenticator_app")
+	b.press("Continue")
 	b.wantHeading("What is your Care Identity email address?")
 	b.fill("email", p.email)
 	b.press("Continue")
 	b.wantHeading("Enter your password")
 	b.fill("password", p.password)
 	b.press("Continue")
-	b.wantHeading("Check your authenticator app")
-	b.fill("code", h.phones.code(h.t, p.secret))
-	b.press("Submit")
 }
 
 // signIn goes from the login-method page to wherever the sign-in leads.
 func (h *house) signIn(b *browser, p demoPerson) {
 	h.t.Helper()
-	b.wantHeading("Select your login method")
-	b.choose("method", "authenticator_app")
-	b.press("Continue")
-	h.prove(b, p)
+	h.password(b, p)
+	b.wantHeading("Check your authenticator app")
+	b.fill("code", h.phones.code(h.t, p.secret))
+	b.press("Submit")
 }
 
 // signedIn is a browser in which the person is signed in to Care Identity

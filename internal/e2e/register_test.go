@@ -129,14 +129,7 @@ func TestPriyaRegistersByLinkAndSignsIn(t *testing.T) {
 	other.open(h.face(0))
 	other.press("Sign in to e-RS")
 	// The code that registered the app is used up (RFC 6238 section 5.2).
-	other.choose("method", "authenticator_app")
-	other.press("Continue")
-	other.fill("email", person.email)
-	other.press("Continue")
-	other.fill("password", person.password)
-	other.press("Continue")
-	other.fill("code", h.phones.code(t, secret))
-	other.press("Submit")
+	h.signIn(other, person)
 	other.wantText("Priya", "AAL2")
 }
 
@@ -149,13 +142,6 @@ func TestOwenRegistersByLinkWithAnUnverifiedAddress(t *testing.T) {
 	person.password, person.secret = chosen, secret
 	fresh := newBrowser(t, withoutJavaScript)
 	fresh.open(h.url + "/cim/")
-	fresh.choose("method", "authenticator_app")
-	fresh.press("Continue")
-	fresh.fill("email", person.email)
-	fresh.press("Continue")
-	fresh.fill("password", person.password)
-	fresh.press("Continue")
-	fresh.fill("code", h.phones.code(t, secret))
-	fresh.press("Submit")
+	h.signIn(fresh, person)
 	fresh.wantHeading("Care Identity Management")
 }
