@@ -27,6 +27,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/person"
 )
 
 //go:embed schema/*.sql
@@ -93,6 +94,10 @@ func New(d *db.DB, random io.Reader) *Links { return &Links{db: d, random: rando
 func (l *Links) Create(ctx context.Context, uid care.UID, method care.Method, by string) (string, error) {
 	token, id := keys.Token(l.random, tokenSize), keys.Token(l.random, 16)
 	err := l.db.Write(ctx, func(tx *db.Tx) error {
+		// Two links made at once must not both stay open.
+		if _, err := person.Lock(tx, uid); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`UPDATE registration_link SET state = $3
 			WHERE uid = $1 AND method = $2 AND state IN ($4, $5, $6, $7)`,
 			uid, method, Replaced, Open, Started, Waiting, Confirmed)
