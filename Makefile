@@ -3,9 +3,10 @@
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 ASSETS       = internal/page/assets/nhsuk.css
+MODULES      = node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build assets test test-go check bench clean tools-build tools-test
+.PHONY: help run build assets test test-go check bench clean
 
 help: ## Print what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,11 +19,14 @@ build: assets ## Put the programs in bin/
 
 assets: $(ASSETS) ## Fetch the page components and put them where they are embedded
 
-$(ASSETS): package-lock.json $(wildcard build/assets/*.go)
-	@sh build/tools.sh build
-	@npm ci --no-progress --loglevel=error
+$(ASSETS): $(MODULES) $(wildcard build/assets/*.go)
 	@$(GO) run ./build/assets
 	@touch $(ASSETS)
+
+$(MODULES): package-lock.json
+	@sh build/tools.sh build
+	@npm ci --no-progress --loglevel=error
+	@touch $(MODULES)
 
 test: assets ## Run every check and test: both databases, a real browser, real mail
 	@sh build/tools.sh test
