@@ -51,22 +51,24 @@ type Record struct {
 	// LastUsed, SuspendedAt and DisabledAt are zero if that never happened.
 	// Suspended: somebody said it is lost. Disabled: too many wrong tries (N10).
 	LastUsed, SuspendedAt, DisabledAt time.Time
-	Version                           int64
+	// Introduced: an RA saw the holder when it was registered.
+	Introduced bool
+	Version    int64
 }
 
 // Usable reports whether the record can still sign in.
 func (r Record) Usable() bool { return r.SuspendedAt.IsZero() && r.DisabledAt.IsZero() }
 
-const columns = `id, uid, method, name, journey, registered_at, last_used_at, suspended_at, disabled_at, version`
+const columns = `id, uid, method, name, journey, registered_at, last_used_at, suspended_at, disabled_at, introduced, version`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (Record, error) {
 	var r Record
-	var registered, used, suspended, disabled int64
-	err := row.Scan(&r.ID, &r.UID, &r.Method, &r.Name, &r.Journey, &registered, &used, &suspended, &disabled, &r.Version)
+	var registered, used, suspended, disabled, introduced int64
+	err := row.Scan(&r.ID, &r.UID, &r.Method, &r.Name, &r.Journey, &registered, &used, &suspended, &disabled, &introduced, &r.Version)
 	r.RegisteredAt, r.LastUsed = db.Time(registered), db.Time(used)
-	r.SuspendedAt, r.DisabledAt = db.Time(suspended), db.Time(disabled)
+	r.SuspendedAt, r.DisabledAt, r.Introduced = db.Time(suspended), db.Time(disabled), introduced != 0
 	return r, err
 }
 
@@ -117,6 +119,12 @@ func Touch(tx *db.Tx, id string, version int64) (bool, error) {
 func Changed(tx *db.Tx, id string) error {
 	n, err := tx.Exec(`UPDATE authenticator SET version = version + 1 WHERE id = $1`, id)
 	return one(n, err, "changing an authenticator")
+}
+
+// Introduce notes that an RA stood behind a record's registration.
+func Introduce(tx *db.Tx, id string) error {
+	n, err := tx.Exec(`UPDATE authenticator SET introduced = 1 WHERE id = $1`, id)
+	return one(n, err, "noting an introduction")
 }
 
 // Suspend marks a record as lost or doubted; why is a word for the audit log.

@@ -79,6 +79,12 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 		if err != nil {
 			return err
 		}
+		if by == byRA {
+			if err := credential.Introduce(tx, id); err != nil {
+				return err
+			}
+			record.Introduced = true
+		}
 		if err := outbox.PutAll(tx, mail); err != nil {
 			return err
 		}
@@ -96,6 +102,9 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 	return record, nil
 }
 
+// byRA is the right of whom an RA has seen.
+const byRA = "registration authority"
+
 // authority says by what right the authenticator is bound.
 func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string, error) {
 	method := b.Enrolment.Method()
@@ -112,7 +121,7 @@ func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string,
 	}
 	switch {
 	case introduced && mailbox:
-		return "registration authority", nil
+		return byRA, nil
 	case password && recovery && mailbox && replaced >= 0 && b.Replaces == f.authenticator &&
 		held[replaced].Method == method && method.Highest() <= care.AAL2:
 		return "recovery code", nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/fault"
 )
 
@@ -16,9 +17,19 @@ import (
 const disavowLife = 240 * time.Hour
 
 type disavowal struct {
-	UID           care.UID  `json:"u"`
+	UID care.UID `json:"u"`
+	// Authenticator is what the notice is about, or "" (recovery codes).
 	Authenticator string    `json:"a"`
 	Until         time.Time `json:"t"`
+}
+
+// concerns reports whether an authenticator is suspended with d: the one that
+// the notice is about, and each that was registered since without an RA.
+// Whoever got in so far may have set up another, by a recovery code or in place
+// of the first; what an RA has bound afterwards is its holder's own.
+func (d disavowal) concerns(r credential.Record) bool {
+	made := d.Until.Add(-disavowLife)
+	return r.ID == d.Authenticator || !r.Introduced && !r.RegisteredAt.Before(made)
 }
 
 // NotMe returns the "this wasn't me" link of a notice about an authenticator.

@@ -43,9 +43,9 @@ func (g *Gate) ReportLost(ctx context.Context, s *session.Session, authenticator
 }
 
 // Disavow is "this wasn't me": it ends every session of the person and
-// suspends the authenticator that the notice was about, if it is still there.
-// Nobody needs to be signed in. Doing it twice changes nothing more. Fault:
-// DisavowalUnreadable.
+// suspends the authenticator that the notice was about, and those that were
+// registered since without an RA. Nobody needs to be signed in. Doing it twice
+// changes nothing more. Fault: DisavowalUnreadable.
 func (g *Gate) Disavow(ctx context.Context, token string) error {
 	const why = "holder said: this was not me"
 	d, err := g.readDisavowal(token)
@@ -61,13 +61,7 @@ func (g *Gate) Disavow(ctx context.Context, token string) error {
 		if _, err := person.Lock(tx, d.UID); err != nil && !errors.Is(err, db.ErrNoRows) {
 			return err
 		}
-		err := suspend(tx, d.UID, d.Authenticator, why, mail)
-		if fault.Has(err, fault.NoAuthenticator) { // replaced or removed meanwhile
-			err = audit.Record(tx, audit.Entry{
-				Action: "sessions.ended", Subject: d.UID, Actor: string(d.UID), Fields: []audit.Field{{Name: "why", Value: why}},
-			})
-		}
-		if err != nil {
+		if err := disavow(tx, d, why, mail); err != nil {
 			return err
 		}
 		return session.EndAll(tx, d.UID, why)
@@ -76,6 +70,33 @@ func (g *Gate) Disavow(ctx context.Context, token string) error {
 		return fmt.Errorf("disavowing: %w", err)
 	}
 	return nil
+}
+
+// disavow suspends what d concerns. One mail tells of all of them.
+func disavow(tx *db.Tx, d disavowal, why string, mail []outbox.Message) error {
+	held, err := credential.Of(tx, d.UID)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, r := range held {
+		if !d.concerns(r) {
+			continue
+		}
+		if err := suspend(tx, d.UID, r.ID, why, mail); err != nil {
+			return err
+		}
+		found = true
+		if r.SuspendedAt.IsZero() {
+			mail = nil
+		}
+	}
+	if found {
+		return nil
+	}
+	return audit.Record(tx, audit.Entry{ // replaced or removed meanwhile
+		Action: "sessions.ended", Subject: d.UID, Actor: string(d.UID), Fields: []audit.Field{{Name: "why", Value: why}},
+	})
 }
 
 // suspend suspends a person's authenticator, tells them and writes the audit

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/session"
@@ -147,6 +149,73 @@ func TestThisWasNotMeAfterTheNextReplacement(t *testing.T) {
 			t.Errorf("%d audit entries", n)
 		}
 	})
+}
+
+// linkIn returns the "this wasn't me" link of a mail.
+func linkIn(t *testing.T, r *gatetest.Rig, template string) string {
+	t.Helper()
+	for _, m := range r.Mails() {
+		if m.Template == template {
+			return notMe.FindStringSubmatch(m.Text)[1]
+		}
+	}
+	t.Fatalf("no mail %s", template)
+	return ""
+}
+
+// TestThisWasNotMeStopsThePhoneThatFollowed: decision 6. An intruder who used a
+// recovery code, or changed the password, and then set up a phone of their own
+// is stopped by the link of either mail: the authenticator that the first one
+// is about is gone, and a page that says "locked" while theirs still signs in
+// would be worse than none.
+func TestThisWasNotMeStopsThePhoneThatFollowed(t *testing.T) {
+	for name, intrude := range map[string]func(t *testing.T, r *gatetest.Rig) (link string){
+		"a recovery code was used": func(t *testing.T, r *gatetest.Rig) string {
+			codes := r.RecoveryCodes(amara)
+			r.Clock.Later(time.Minute)
+			enrolment, _ := r.NewApp(amara.UID, amara.Email)
+			_, err := r.Gate.Bind(t.Context(), gate.Binding{Journey: "intruder", Enrolment: enrolment, Replaces: r.Held(amara.UID)[0].ID, Proofs: []credential.Proof{
+				r.Mailbox("intruder", amara.UID, amara.Email), r.PasswordProof(amara), r.RecoveryProof(amara, codes[3]),
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return linkIn(t, r, outbox.RecoveryCodeUsed)
+		},
+		"the password was changed": func(t *testing.T, r *gatetest.Rig) string {
+			in := r.SignIn(amara)
+			if err := r.Gate.Change(t.Context(), gate.Changing{Change: newSecret(t, r), Session: &in.Session}); err != nil {
+				t.Fatal(err)
+			}
+			link := linkIn(t, r, outbox.PasswordChanged)
+			r.Clock.Later(time.Minute)
+			if _, err := r.Gate.Bind(t.Context(), bySession(r, "intruder", amara, in)); err != nil {
+				t.Fatal(err)
+			}
+			return link
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gatetest.Each(t, func(t *testing.T, r *gatetest.Rig) {
+				link := intrude(t, r)
+				r.Mails()
+				for range 2 {
+					if err := r.Gate.Disavow(t.Context(), link); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if r.Held(amara.UID)[0].Usable() || r.Count(live+` AND uid = $1`, amara.UID) != 0 {
+					t.Error("the intruder's phone still signs in")
+				}
+				if !r.Held(helen.UID)[0].Usable() {
+					t.Error("somebody else was locked out")
+				}
+				if mails := r.Mails(); len(mails) != 1 || mails[0].Template != outbox.AuthenticatorSuspended || r.Count(suspensions) != 1 {
+					t.Errorf("%d mails and %d audit entries", len(mails), r.Count(suspensions))
+				}
+			})
+		})
+	}
 }
 
 // TestThisWasNotMeLivesTenDays, to the second.
