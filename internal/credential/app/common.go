@@ -131,20 +131,41 @@ func (c *common) composed(folded string) bool {
 	if unit := repeated(folded); len([]rune(unit)) <= 4 || unit != folded && c.composed(unit) {
 		return true
 	}
-	w := weaving{common: c, text: []rune(folded), spellings: spell(folded)}
+	text := []rune(folded)
+	if len(text) > mostWoven {
+		return false
+	}
+	w := weaving{
+		common: c, text: text, spellings: spell(folded),
+		failed: map[spot]bool{}, stretches: make([]int, len(text)),
+	}
 	return w.covers(0, state{})
 }
+
+// mostWoven bounds the search. Folding can make a password many times longer
+// than what was typed; nobody's common password is.
+const mostWoven = 2 * PasswordMost
 
 // weaving is the search for a way to cover one password with parts.
 type weaving struct {
 	*common
 	text      []rune
 	spellings [][]rune // of the same length as text
+	// failed are the spots from which there is no way, and stretches what
+	// stretch has found, plus one: each is looked at once, so that no password
+	// takes long, whoever made it up.
+	failed    map[spot]bool
+	stretches []int
 }
 
 type state struct {
 	word                  bool
 	parts, loose, letters int
+}
+
+type spot struct {
+	i int
+	state
 }
 
 func (s state) plusPart() state { s.parts++; return s }
@@ -155,6 +176,19 @@ func (w *weaving) covers(i int, s state) bool {
 	if i == len(w.text) {
 		return s.parts > 0
 	}
+	at := spot{i, s}
+	if w.failed[at] {
+		return false
+	}
+	if w.goesOn(i, s) {
+		return true
+	}
+	w.failed[at] = true
+	return false
+}
+
+// goesOn tries every part that can begin at i, and a loose character.
+func (w *weaving) goesOn(i int, s state) bool {
 	if s.parts < mostParts {
 		if !s.word && w.byWord(i, s) {
 			return true
@@ -205,6 +239,13 @@ func lettered(text []rune) bool {
 
 // stretch is the length of the longest walk or run that begins at i, or 0.
 func (w *weaving) stretch(i int) int {
+	if w.stretches[i] == 0 {
+		w.stretches[i] = 1 + w.findStretch(i)
+	}
+	return w.stretches[i] - 1
+}
+
+func (w *weaving) findStretch(i int) int {
 	run := i + 1
 	for run < len(w.text) && w.text[run] == w.text[i] {
 		run++

@@ -91,3 +91,26 @@ func TestReadBlockListTakesOnePasswordALine(t *testing.T) {
 		t.Errorf("%q, %v", list, err)
 	}
 }
+
+// TestNoPasswordTakesLongToJudge: whoever chooses a password must not be able
+// to keep a processor busy with it (ASVS 15.2.2: what is costly is bounded).
+// Without its memory the search takes minutes for these.
+func TestNoPasswordTakesLongToJudge(t *testing.T) {
+	c := newCommon(nil)
+	for name, password := range map[string]string{
+		"a run":                  strings.Repeat("1", 122) + "☃☂☄☆☇☈",
+		"runs":                   strings.Repeat("1112223334445556667778889990", 4) + "☃☂☄☆☇☈",
+		"walks":                  strings.Repeat("123qwe", 20) + "☃☂☄☆☇☈",
+		"words":                  strings.Repeat("passwordletmein", 8) + "☃☂☄☆☇☈",
+		"what folds to much":     strings.Repeat("⁗", 62) + "☃☂☄☆☇☈",
+		"what folds to too much": strings.Repeat("ﷺ", 120) + "☃☂☄☆☇☈",
+	} {
+		began := time.Now()
+		if c.has(password) {
+			t.Errorf("%s: common", name)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+	}
+}
