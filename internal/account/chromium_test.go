@@ -22,7 +22,7 @@ import (
 	"carekey.dev/carekey/internal/person"
 )
 
-func TestPagesForEveryReader(t *testing.T) { // security.md's bar: axe, and 320 pixels (WCAG 2.2, 1.4.10)
+func TestPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
 	h := newHouse(t)
 	states := h.walk()
 	server := pagetest.Client(t, h.showing(states))

@@ -9,7 +9,7 @@ import (
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
 
-func TestHelpPagesForEveryReader(t *testing.T) { // security.md's bar: axe, and 320 pixels (WCAG 2.2, 1.4.10)
+func TestHelpPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
 	b := shelf(t, care.AllowList{"nhs.net", ".nhs.uk"}, nil)
 	tab := chromium.Tab(t)
 	if err := chromedp.Do(tab, chromedp.EmulateViewport(320, 900)); err != nil {

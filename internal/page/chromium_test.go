@@ -11,7 +11,7 @@ import (
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
 
-func TestComponentsInARealBrowser(t *testing.T) { // security.md, "Pages"
+func TestComponentsInARealBrowser(t *testing.T) { // the bar for pages
 	h := build(t, func(o *page.Options) { o.Dev = true })
 	tab := chromium.Tab(t)
 	h.view = everything()

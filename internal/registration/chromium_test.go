@@ -79,7 +79,7 @@ func album(h *house) []pageState {
 	return all
 }
 
-func TestPagesForEveryReader(t *testing.T) { // security.md's bar: axe, and 320 pixels (WCAG 2.2, 1.4.10)
+func TestPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
 	h := newHouse(t)
 	shown := album(h)
 	mux := http.NewServeMux()

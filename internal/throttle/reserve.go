@@ -194,7 +194,7 @@ func reservation(rows []row, crowd []byte, now time.Time) Reservation {
 }
 
 // Warning is the sentence for a person whose attempt was wrong, or "" if there
-// are tries enough left (security.md: attempts-left warning).
+// are tries enough left (peer limits: docs/sources.md).
 func (r Reservation) Warning() string {
 	switch {
 	case r.Exhausted:

@@ -41,8 +41,8 @@ var schema embed.FS
 // Schema holds the room's migrations.
 var Schema fs.FS = schema
 
-// The limits. Those of one browser class follow the seed's neighbours
-// (security.md, peer limits): five tries are free of waiting.
+// The limits. Those of one browser class are those of peers
+// (docs/sources.md): five tries are free of waiting.
 const (
 	// FreeFailures is the failure after which waiting begins.
 	FreeFailures = 5

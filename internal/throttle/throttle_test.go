@@ -221,7 +221,7 @@ func TestFloodDoesNotDisableAnAuthenticator(t *testing.T) {
 	})
 }
 
-// Issue 2: 1,000 parallel guesses on one account count as 1,000.
+// 1,000 parallel guesses on one account count as 1,000.
 func TestThousandParallelGuessesCountAsThousand(t *testing.T) {
 	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
 		th := newThrottle()
@@ -305,7 +305,7 @@ func TestFailuresOfKnownBrowsersAndExemptNetworksAreNotCountedByNetwork(t *testi
 	fail(t, d, th, stranger("amara@example.nhs.uk", "198.51.100.1"))
 }
 
-// Issue 2: 5,000 good sign-ins from one address are not throttled while a
+// 5,000 good sign-ins from one address are not throttled while a
 // guesser from the same address is.
 func TestGoodSignInsAreNotThrottledWhileAGuesserAtTheSameAddressIs(t *testing.T) {
 	c := newClock()
@@ -431,7 +431,7 @@ func TestPruneLeavesWhatStillCounts(t *testing.T) {
 }
 
 // Decision 9: the same rows are written whether or not anybody has the
-// address; and the budget of statements (design.md, the shape of speed).
+// address; and the budget of statements (docs/sources.md).
 func TestOneStatementEach(t *testing.T) {
 	d := dbtest.Open(t, Schema)
 	th := newThrottle()

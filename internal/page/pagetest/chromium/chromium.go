@@ -45,7 +45,7 @@ func Tab(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Context {
 	return ctx
 }
 
-// axeTags are the rules of security.md's bar: WCAG 2.2 AA and best practice.
+// axeTags are the rules of the bar for pages (docs/sources.md): WCAG 2.2 AA and best practice.
 const axeTags = `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22a","wcag22aa","best-practice"]`
 
 // Axe runs axe-core on the page that the tab shows, and reports each violation
