@@ -94,7 +94,7 @@ func TestReadBlockListTakesOnePasswordALine(t *testing.T) {
 
 // TestNoPasswordTakesLongToJudge: whoever chooses a password must not be able
 // to keep a processor busy with it (ASVS 15.2.2: what is costly is bounded).
-// Without its memory the search takes minutes for these.
+// Without its memory the search takes ten seconds and more for some of these.
 func TestNoPasswordTakesLongToJudge(t *testing.T) {
 	c := newCommon(nil)
 	for name, password := range map[string]string{

@@ -38,7 +38,11 @@ const (
 	batch     = 200
 	every     = time.Second
 	pruneEach = time.Hour
-	longest   = 1000 // bytes of a cause or a path
+	// pruneAfter is after how many occurrences the table is cut back without
+	// waiting for that: anybody can cause faults, thousands in a second.
+	pruneAfter  = Most / 10
+	longest     = 1000 // bytes of a cause or a path
+	longestVerb = 16
 )
 
 // Occurrence is one fault that somebody saw.
@@ -69,6 +73,9 @@ type Log struct {
 	log     *slog.Logger
 	waiting chan Occurrence
 	dropped atomic.Uint64
+
+	// written counts since the table was last cut back. Only Run touches it.
+	written int
 }
 
 // New returns a log; Run writes what it takes.
@@ -79,7 +86,8 @@ func New(d *db.DB, log *slog.Logger) *Log {
 // Record takes an occurrence and never waits.
 func (l *Log) Record(o Occurrence) {
 	o.At = l.db.Now()
-	o.Path, o.Cause, o.Detail = cut(o.Path), cut(o.Cause), cut(o.Detail)
+	o.Method, o.Path = cut(o.Method, longestVerb), cut(o.Path, longest)
+	o.Cause, o.Detail = cut(o.Cause, longest), cut(o.Detail, longest)
 	select {
 	case l.waiting <- o:
 	default:
@@ -90,15 +98,15 @@ func (l *Log) Record(o Occurrence) {
 // Dropped is how many occurrences found no room.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
-// cut makes text that the database can hold, of bounded length.
-func cut(s string) string {
-	clean := make([]rune, 0, min(len(s), longest))
+// cut makes text that the database can hold, of at most most bytes.
+func cut(s string, most int) string {
+	clean := make([]rune, 0, min(len(s), most))
 	size := 0
 	for _, r := range s {
 		if r == 0 || r == utf8.RuneError {
 			r = '?'
 		}
-		if size += utf8.RuneLen(r); size > longest {
+		if size += utf8.RuneLen(r); size > most {
 			break
 		}
 		clean = append(clean, r)
@@ -123,9 +131,7 @@ func (l *Log) Run(ctx context.Context) {
 			l.flush(ctx)
 			if now := l.db.Now(); now.Sub(pruned) >= pruneEach {
 				pruned = now
-				if err := l.Prune(ctx); err != nil {
-					l.log.Warn("old faults were not forgotten", "err", err)
-				}
+				l.cutBack(ctx)
 			}
 		}
 	}
@@ -143,6 +149,16 @@ func (l *Log) flush(ctx context.Context) {
 			l.dropped.Add(uint64(len(some)))
 			return
 		}
+		if l.written += len(some); l.written >= pruneAfter {
+			l.cutBack(ctx)
+		}
+	}
+}
+
+func (l *Log) cutBack(ctx context.Context) {
+	l.written = 0
+	if err := l.Prune(ctx); err != nil {
+		l.log.Warn("old faults were not forgotten", "err", err)
 	}
 }
 

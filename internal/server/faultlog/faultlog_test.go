@@ -84,15 +84,15 @@ func TestWhatTheDatabaseCannotHoldIsMadeHarmless(t *testing.T) {
 	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
 		l := faultlog.New(d, slog.New(slog.DiscardHandler))
 		o := faultlog.Of(fault.New(fault.NotFound, fmt.Errorf("a\x00b\xff%s", strings.Repeat("é", 2000))))
-		o.Path = "/\x00"
+		o.Method, o.Path = strings.Repeat("X", 20_000), "/\x00"
 		l.Record(o)
 		drain(l)
 		got, err := find(t, d, o.Ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Path != "/?" || len(got.Cause) > 1000 || !strings.Contains(got.Cause, "a?b?é") {
-			t.Errorf("path %q, cause %q", got.Path, got.Cause)
+		if len(got.Method) > 16 || got.Path != "/?" || len(got.Cause) > 1000 || !strings.Contains(got.Cause, "a?b?é") {
+			t.Errorf("method %.30q, path %q, cause %q", got.Method, got.Path, got.Cause)
 		}
 	})
 }
@@ -116,5 +116,35 @@ func TestFaultsAreForgottenAfterThirtyDays(t *testing.T) {
 	}
 	if _, err := find(t, d, young.Ref); err != nil {
 		t.Errorf("one second before: %v", err)
+	}
+}
+
+// TestAFloodOfFaultsDoesNotFillTheDisk (ASVS 15.2.2): anybody can cause faults
+// by the thousand, so the table is cut back while they come and not only by
+// the clock.
+func TestAFloodOfFaultsDoesNotFillTheDisk(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	d := dbtest.OpenAt(t, func() time.Time { return now }, schemas...)
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			INSERT INTO fault_log SELECT 'before-' || i, 100, $2 + i, '', '', '', '', '', '', '' FROM n`,
+			faultlog.Most, db.Micros(now.Add(-time.Hour)))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := faultlog.New(d, slog.New(slog.DiscardHandler))
+	for range faultlog.Most / 10 / 1000 {
+		for range 1000 {
+			l.Record(faultlog.Of(fault.New(fault.NotFound, nil)))
+		}
+		drain(l)
+		now = now.Add(time.Second)
+	}
+	var kept int
+	err = d.Read(t.Context(), func(tx *db.Tx) error { return tx.Row(`SELECT COUNT(*) FROM fault_log`).Scan(&kept) })
+	if err != nil || kept > faultlog.Most {
+		t.Errorf("%d kept, want %d at most: %v", kept, faultlog.Most, err)
 	}
 }
