@@ -84,21 +84,10 @@ func Roles(tx *db.Tx, uid care.UID) ([]Role, error) {
 	return all, nil
 }
 
-// ByID returns the role if it is the person's, or db.ErrNoRows.
-func ByID(tx *db.Tx, uid care.UID, id string) (Role, error) {
-	r, err := scan(tx.Row(selectRole+` WHERE r.uid = $1 AND r.id = $2`, uid, id))
-	if err != nil {
-		return Role{}, fmt.Errorf("reading a role of %s: %w", uid, err)
-	}
-	return r, nil
-}
-
-type scanner interface{ Scan(dest ...any) error }
-
-func scan(row scanner) (Role, error) {
+func scan(rows *db.Rows) (Role, error) {
 	var r Role
 	var activities, workgroups, areas string
-	err := row.Scan(&r.ID, &r.OrgPersonID, &r.UID, &r.Org, &r.OrgName, &r.Code, &r.Name,
+	err := rows.Scan(&r.ID, &r.OrgPersonID, &r.UID, &r.Org, &r.OrgName, &r.Code, &r.Name,
 		&activities, &workgroups, &areas, &r.Position)
 	if err != nil {
 		return Role{}, err

@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"errors"
 	"io/fs"
 	"testing"
 
@@ -67,21 +66,6 @@ func TestRolesComeInTheirOrderWithTheNameOfTheOrganisation(t *testing.T) {
 			t.Errorf("roles (-want +got):\n%s", diff)
 		}
 	})
-}
-
-func TestNobodyHasTheRoleOfSomebodyElse(t *testing.T) {
-	d := dbtest.Open(t, schemas...)
-	stored(t, d)
-	err := d.Read(t.Context(), func(tx *db.Tx) error {
-		if _, err := access.ByID(tx, ravi, "2"); err != nil {
-			return err
-		}
-		_, err := access.ByID(tx, "555000100101", "2")
-		return err
-	})
-	if !errors.Is(err, db.ErrNoRows) {
-		t.Errorf("ByID of another person's role: %v, want db.ErrNoRows", err)
-	}
 }
 
 func TestTheLabelIsTheLastPartOfTheName(t *testing.T) {

@@ -29,9 +29,6 @@ type Window struct {
 	From, Until time.Time
 }
 
-// Holds reports whether t is in the window. The zero Window holds nothing.
-func (w Window) Holds(t time.Time) bool { return !t.Before(w.From) && t.Before(w.Until) }
-
 // Notice is one announcement.
 type Notice struct {
 	ID string

@@ -2,7 +2,8 @@
 // and address, to which one they belong, and whose Registration Authority
 // serves them.
 //
-// Rooms that show or search organisations come in; an Organisation leaves.
+// Whoever fills the directory or reads the whole of it comes in; Organisations
+// leave.
 // Who works where is a matter of access. An ODS parent may be a code that is
 // not in the directory: national codes are more than one installation knows.
 package organisation
@@ -12,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
@@ -41,40 +41,9 @@ type Organisation struct {
 
 const columns = `code, name, type, address, postcode, phone, parent, ra`
 
-// ByCode returns the organisation, or db.ErrNoRows.
-func ByCode(tx *db.Tx, code care.ODSCode) (Organisation, error) {
-	o, err := scan(tx.Row(`SELECT `+columns+` FROM organisation WHERE code = $1`, code))
-	if err != nil {
-		return Organisation{}, fmt.Errorf("reading organisation %s: %w", code, err)
-	}
-	return o, nil
-}
-
 // All returns the whole directory in the order of the codes.
 func All(tx *db.Tx) ([]Organisation, error) {
-	return list(tx, `SELECT `+columns+` FROM organisation ORDER BY code`)
-}
-
-// Find returns up to limit organisations whose name, code or postcode holds
-// every one of the words, whatever their case, in the order of their names.
-func Find(tx *db.Tx, words string, limit int) ([]Organisation, error) {
-	query := `SELECT ` + columns + ` FROM organisation WHERE 1 = 1`
-	var args []any
-	for _, word := range strings.Fields(strings.ToUpper(words)) {
-		args = append(args, "%"+escape(word)+"%")
-		query += fmt.Sprintf(` AND UPPER(name || ' ' || code || ' ' || postcode) LIKE $%d ESCAPE '\'`, len(args))
-	}
-	args = append(args, limit)
-	return list(tx, query+fmt.Sprintf(` ORDER BY name, code LIMIT $%d`, len(args)), args...)
-}
-
-// escape makes the wildcards of LIKE ordinary characters.
-func escape(word string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(word)
-}
-
-func list(tx *db.Tx, query string, args ...any) ([]Organisation, error) {
-	rows, err := tx.Rows(query, args...)
+	rows, err := tx.Rows(`SELECT ` + columns + ` FROM organisation ORDER BY code`)
 	if err != nil {
 		return nil, fmt.Errorf("reading organisations: %w", err)
 	}
@@ -93,12 +62,10 @@ func list(tx *db.Tx, query string, args ...any) ([]Organisation, error) {
 	return all, nil
 }
 
-type scanner interface{ Scan(dest ...any) error }
-
-func scan(row scanner) (Organisation, error) {
+func scan(rows *db.Rows) (Organisation, error) {
 	var o Organisation
 	var address string
-	if err := row.Scan(&o.Code, &o.Name, &o.Type, &address, &o.Postcode, &o.Phone, &o.Parent, &o.RA); err != nil {
+	if err := rows.Scan(&o.Code, &o.Name, &o.Type, &address, &o.Postcode, &o.Phone, &o.Parent, &o.RA); err != nil {
 		return Organisation{}, err
 	}
 	if err := json.Unmarshal([]byte(address), &o.Address); err != nil {

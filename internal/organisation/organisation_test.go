@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/organisation"
@@ -48,47 +47,4 @@ func TestAnOrganisationIsReadAsStored(t *testing.T) {
 			t.Errorf("directory (-want +got):\n%s", diff)
 		}
 	})
-}
-
-func TestFindWantsEveryWordAndNoWildcard(t *testing.T) {
-	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
-		stored(t, d)
-		for words, want := range map[string][]care.ODSCode{
-			"harbour surg": {"Z84001"},
-			"sb1":          {"FX812"},
-			"fx812":        {"FX812"},
-			"0%":           {"FX812"},
-			"%":            {"FX812"},
-			"_":            nil,
-			"surgery fx":   nil,
-			"":             {"Z84001", "FX812"},
-		} {
-			var found []organisation.Organisation
-			err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
-				found, err = organisation.Find(tx, words, 10)
-				return err
-			})
-			if err != nil {
-				t.Fatalf("%q: %v", words, err)
-			}
-			var got []care.ODSCode
-			for _, o := range found {
-				got = append(got, o.Code)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%q (-want +got):\n%s", words, diff)
-			}
-		}
-	})
-}
-
-func TestAnUnknownCodeIsNoRows(t *testing.T) {
-	d := dbtest.Open(t, schemas...)
-	err := d.Read(t.Context(), func(tx *db.Tx) error {
-		_, err := organisation.ByCode(tx, "NOWHERE")
-		return err
-	})
-	if !errors.Is(err, db.ErrNoRows) {
-		t.Errorf("ByCode: %v, want db.ErrNoRows", err)
-	}
 }

@@ -125,15 +125,6 @@ func (r *Recovery) reserve(ctx context.Context, uid care.UID, who throttle.Subje
 	return found, reserved, nil
 }
 
-// release takes back an attempt that could not be verified, and returns why.
-func (r *Recovery) release(ctx context.Context, who throttle.Subject, why error) error {
-	err := r.o.DB.Write(ctx, func(tx *db.Tx) error { return r.o.Throttle.Release(tx, who) })
-	if err != nil {
-		return fmt.Errorf("releasing an attempt: %w", err)
-	}
-	return why
-}
-
 func read(tx *db.Tx, uid care.UID) (list, error) {
 	rows, err := tx.Rows(`SELECT s.scheme, c.sum, c.used_at, COALESCE(p.address, '')
 		FROM recovery_set s
