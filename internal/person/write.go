@@ -75,7 +75,7 @@ func setClosure(tx *db.Tx, uid care.UID, at int64, reason string) error {
 // SetPending makes email the address that waits for its code, in place of an
 // earlier one. The verified address stays what it is.
 func SetPending(tx *db.Tx, uid care.UID, email care.Email) error {
-	if err := DropPending(tx, uid); err != nil {
+	if err := dropPending(tx, uid); err != nil {
 		return err
 	}
 	if err := insertEmail(tx, uid, email, false); err != nil {
@@ -84,9 +84,9 @@ func SetPending(tx *db.Tx, uid care.UID, email care.Email) error {
 	return grow(tx, uid)
 }
 
-// DropPending forgets an address that nobody verified. It is no error if
+// dropPending forgets an address that nobody verified. It is no error if
 // there is none.
-func DropPending(tx *db.Tx, uid care.UID) error {
+func dropPending(tx *db.Tx, uid care.UID) error {
 	dropped, err := tx.Exec(`DELETE FROM person_email WHERE uid = $1 AND verified = 0`, uid)
 	if err != nil {
 		return fmt.Errorf("dropping the pending address of %s: %w", uid, err)
@@ -107,7 +107,7 @@ func Verify(tx *db.Tx, uid care.UID, email care.Email) (old care.Email, err erro
 		return "", fmt.Errorf("reading the address of %s: %w", uid, err)
 	}
 	if old == email {
-		return "", DropPending(tx, uid)
+		return "", dropPending(tx, uid)
 	}
 	if _, err := tx.Exec(`DELETE FROM person_email WHERE uid = $1 AND verified = 1`, uid); err != nil {
 		return "", fmt.Errorf("replacing the address of %s: %w", uid, err)

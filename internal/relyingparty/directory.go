@@ -72,7 +72,7 @@ func (d *Directory) ByOrigin(ctx context.Context, origin string) (RelyingParty, 
 		return RelyingParty{}, err
 	}
 	for _, rp := range all {
-		if slices.Contains(rp.Origins(), origin) {
+		if slices.Contains(rp.origins(), origin) {
 			return rp, nil
 		}
 	}

@@ -111,8 +111,8 @@ func (rp RelyingParty) Grant(wanted []string) []string {
 	return granted
 }
 
-// Origins returns where its redirect addresses lead, each origin once.
-func (rp RelyingParty) Origins() []string {
+// origins returns where its redirect addresses lead, each origin once.
+func (rp RelyingParty) origins() []string {
 	var origins []string
 	for _, uri := range rp.RedirectURIs {
 		if origin, err := Origin(uri); err == nil && !slices.Contains(origins, origin) {

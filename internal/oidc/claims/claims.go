@@ -25,8 +25,8 @@ const (
 	ChangedRole  = "changedrole"
 )
 
-// Realm is the claim "realm" of an ID token.
-const Realm = "/NHSIdentity/Healthcare"
+// realm is the claim "realm" of an ID token.
+const realm = "/NHSIdentity/Healthcare"
 
 // SignIn is what an ID token says about one sign-in and its issue.
 type SignIn struct {
@@ -97,21 +97,21 @@ func ForIDToken(s SignIn) IDToken {
 		AuthenticationAssuranceLevel: strconv.Itoa(int(s.AAL)),
 		SelectedRole:                 selected(s.Scopes, s.Role),
 		SubName:                      string(s.UID), TrackingID: s.TrackingID,
-		TokenName: "id_token", TokenType: "JWTToken", Realm: Realm, Opaque: s.Opaque,
+		TokenName: "id_token", TokenType: "JWTToken", Realm: realm, Opaque: s.Opaque,
 	}
 }
 
 // selected is the claim "selected_roleid": the role, if the relying party may
 // know it (wire rule 10).
 func selected(scopes []string, role string) string {
-	if WantsRole(scopes) {
+	if wantsRole(scopes) {
 		return role
 	}
 	return ""
 }
 
-// WantsRole reports whether the scopes ask for one of the person's roles.
-func WantsRole(scopes []string) bool {
+// wantsRole reports whether the scopes ask for one of the person's roles.
+func wantsRole(scopes []string) bool {
 	return slices.Contains(scopes, SelectedRole) || slices.Contains(scopes, ChangedRole)
 }
 

@@ -114,7 +114,7 @@ func (l *loader) addresses(c *Config) {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		l.wrong("base_url", "looks like https://id.example.nhs.uk, without a path")
-	case u.Scheme == "http" && !Loopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback(u.Hostname()):
 		l.wrong("base_url", "begins with https:// unless people reach it on this machine alone")
 	}
 	l.socket("listen", c.Listen)
@@ -139,11 +139,11 @@ func (l *loader) socket(name, address string) {
 // ListensOnLoopback reports whether nobody outside this machine can connect.
 func (c *Config) ListensOnLoopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	return err == nil && Loopback(host)
+	return err == nil && loopback(host)
 }
 
-// Loopback reports whether a host is this machine.
-func Loopback(host string) bool {
+// loopback reports whether a host is this machine.
+func loopback(host string) bool {
 	if host == "localhost" {
 		return true
 	}
@@ -177,7 +177,7 @@ func (l *loader) smtp(s *SMTP) {
 	switch {
 	case s.Security != "starttls" && s.Security != "tls" && s.Security != "none":
 		l.wrong("smtp.security", "is starttls, tls or none, not %q", s.Security)
-	case s.Security == "none" && s.Host != "" && !Loopback(s.Host):
+	case s.Security == "none" && s.Host != "" && !loopback(s.Host):
 		l.wrong("smtp.security", "none is for a mail server on this machine only: codes would cross the network in the clear")
 	}
 	if (s.User == "") != (s.PasswordFile == "") {
