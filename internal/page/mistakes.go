@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
+	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
 )
 
@@ -27,6 +29,34 @@ var carried = []string{"j", "req", "t", "id", "q"}
 // secret are the fields that are never kept: what was typed there is typed
 // again.
 var secret = []string{"password", "confirm", "code", "csrf"}
+
+// Mistakes returns what a fault of one of kinds says, in words, at the field
+// where the person can mend it; nil if err is none of them.
+func Mistakes(err error, field string, words func(*fault.Error) string, kinds ...*fault.Kind) []FieldError {
+	for _, kind := range kinds {
+		if fault.Has(err, kind) {
+			f := fault.As(err)
+			return []FieldError{{Field: field, Message: strings.TrimSuffix(words(f), "."), Reference: f.Ref, fault: f}}
+		}
+	}
+	return nil
+}
+
+// AndNext is what happened, and what to do next.
+func AndNext(f *fault.Error) string { return f.Message() + " " + f.Kind.Next }
+
+// keep lets the service desk look up a mistake whose reference is shown.
+func (k *Kit) keep(r *http.Request, errors []FieldError) {
+	for _, e := range errors {
+		if e.fault == nil {
+			continue
+		}
+		k.log(r, e.fault)
+		if k.options.Record != nil {
+			k.options.Record(r, e.fault)
+		}
+	}
+}
 
 // mend answers a form with mistakes in it: it sends the browser back to the
 // page of the form, which then says what to mend. So a mistake, too, is

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carekey.dev/carekey/internal/fault"
 )
 
 // View is one page as a handler asks for it.
@@ -56,6 +58,11 @@ type FieldError struct {
 	Field string
 	// Message is a whole sentence without a full stop: "Enter your password".
 	Message string
+	// Reference can be read out to the service desk, like that of a fault
+	// page; "" where there is nothing to look up.
+	Reference string
+
+	fault *fault.Error
 }
 
 // Person is who is signed in, as every page says it (decision 8).
@@ -126,6 +133,7 @@ func (s *scene) errorOf(field string) string {
 // template that fails gives a clean fault page and never half a page.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, v View) {
 	k := p.kit
+	k.keep(r, v.Errors)
 	if k.mend(w, r, v) {
 		return
 	}

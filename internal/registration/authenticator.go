@@ -62,10 +62,10 @@ func (g *Registration) postPassword(w http.ResponseWriter, r *http.Request) {
 // passwordMistake puts the reason for refusing a password at the box that is
 // to be changed (N13).
 func passwordMistake(err error) []page.FieldError {
-	if m := mistake("confirm", err, (*fault.Error).Message, fault.PasswordsDiffer); m != nil {
+	if m := page.Mistakes(err, "confirm", (*fault.Error).Message, fault.PasswordsDiffer); m != nil {
 		return m
 	}
-	return mistake("password", err, (*fault.Error).Message,
+	return page.Mistakes(err, "password", (*fault.Error).Message,
 		fault.PasswordMissing, fault.PasswordTooShort, fault.PasswordTooLong,
 		fault.PasswordCommon, fault.PasswordPersonal, fault.PasswordUnusable)
 }

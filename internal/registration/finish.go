@@ -22,7 +22,7 @@ func (g *Registration) postVerify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	proven, err := g.App.Prove(t.State.Pending, form.Get("code"))
-	if mistakes := mistake("code", err, andNext, fault.WrongAppCode, fault.AppCodeMistyped); mistakes != nil {
+	if mistakes := page.Mistakes(err, "code", page.AndNext, fault.WrongAppCode, fault.AppCodeMistyped); mistakes != nil {
 		g.verifyPage(w, r, form.Get("j"), mistakes...)
 		return
 	}

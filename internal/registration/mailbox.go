@@ -111,7 +111,7 @@ func (g *Registration) send(ctx context.Context, t trip) (verdict, err error) {
 	}
 	request := mailcode.Request{
 		Journey: t.ID, Purpose: "register " + t.State.Method.TypeLabel(),
-		UID: p.UID, Address: t.State.Address, Deliver: verdict == nil,
+		UID: p.UID, Address: t.State.Address, Asker: "person " + string(p.UID), Deliver: verdict == nil,
 	}
 	if t.State.By != byLink {
 		request.By = p.DisplayName()
@@ -149,7 +149,7 @@ func (g *Registration) postCode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	mailbox, err := g.MailCode.Check(r.Context(), t.ID, form.Get("code"))
-	if mistakes := mistake("code", err, andNext, fault.WrongMailCode, fault.MailCodeMistyped, fault.MailCodeExpired, fault.MailCodeSpent); mistakes != nil {
+	if mistakes := page.Mistakes(err, "code", page.AndNext, fault.WrongMailCode, fault.MailCodeMistyped, fault.MailCodeExpired, fault.MailCodeSpent); mistakes != nil {
 		g.inboxPage(w, r, t, form.Get("j"), false, mistakes...)
 		return
 	}
@@ -169,7 +169,7 @@ func (g *Registration) postResend(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, err := g.send(r.Context(), t)
-	if mistakes := mistake("", err, andNext, fault.MailCodeTooSoon, fault.MailCodeTooMany); mistakes != nil {
+	if mistakes := page.Mistakes(err, "", page.AndNext, fault.MailCodeTooSoon, fault.MailCodeTooMany); mistakes != nil {
 		g.inboxPage(w, r, t, form.Get("j"), false, mistakes...)
 		return
 	}

@@ -61,7 +61,7 @@ func (g *Registration) postRecover(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ticket, err := g.Recovery.CheckFirst(r.Context(), t.State.UID, form.Get("code"), g.who(r, t.State.Address))
-	mistakes := mistake("code", err, andNext, fault.WrongRecoveryCode, fault.RecoveryCodeUsed, fault.RecoveryCodeMistyped)
+	mistakes := page.Mistakes(err, "code", page.AndNext, fault.WrongRecoveryCode, fault.RecoveryCodeUsed, fault.RecoveryCodeMistyped)
 	if mistakes != nil {
 		g.render(w, r, "recover", form.Get("j"), page.View{Title: titleRecover, Errors: mistakes})
 		return

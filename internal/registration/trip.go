@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
@@ -110,20 +109,6 @@ func (g *Registration) render(w http.ResponseWriter, r *http.Request, name, seal
 	}
 	g.pages.Render(w, r, status, name, v)
 }
-
-// mistake returns what a fault says, at the field where the person can mend
-// it, or nil if err is none of kinds.
-func mistake(field string, err error, words func(*fault.Error) string, kinds ...*fault.Kind) []page.FieldError {
-	for _, kind := range kinds {
-		if fault.Has(err, kind) {
-			return []page.FieldError{{Field: field, Message: strings.TrimSuffix(words(fault.As(err)), ".")}}
-		}
-	}
-	return nil
-}
-
-// andNext is what happened and what to do.
-func andNext(f *fault.Error) string { return f.Message() + " " + f.Kind.Next }
 
 // member lets a signed-in person in, and sends anybody else to sign in first.
 func (g *Registration) member(next func(http.ResponseWriter, *http.Request, *session.Session)) http.HandlerFunc {

@@ -54,10 +54,10 @@ func (s *SignIn) view(w http.ResponseWriter, r *http.Request, step, title string
 	}
 }
 
-// again shows the page of a step with what has to be mended.
-func (s *SignIn) mend(w http.ResponseWriter, r *http.Request, step, title string, t trip, form url.Values, problem page.FieldError) {
+// mend shows the page of a step with what has to be mended.
+func (s *SignIn) mend(w http.ResponseWriter, r *http.Request, step, title string, t trip, form url.Values, problems ...page.FieldError) {
 	s.show(w, r, http.StatusUnprocessableEntity, step, t, form.Get("j"), page.View{
-		Title: title, Errors: []page.FieldError{problem}, Values: form,
+		Title: title, Errors: problems, Values: form,
 	})
 }
 
@@ -117,8 +117,8 @@ func (s *SignIn) postPassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ticket, err := s.App.PasswordStep(r.Context(), t.State.Email, form.Get("password"), s.who(r, t.State.Email))
-	if fault.Has(err, fault.WrongEmailOrPassword) {
-		s.mend(w, r, stepPassword, titlePassword, t, form, page.FieldError{Field: "password", Message: fault.As(err).Message()})
+	if mistakes := page.Mistakes(err, "password", (*fault.Error).Message, fault.WrongEmailOrPassword); mistakes != nil {
+		s.mend(w, r, stepPassword, titlePassword, t, form, mistakes...)
 		return
 	}
 	if err != nil {
@@ -151,16 +151,12 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if codeMistake(err) {
-		s.mend(w, r, stepCode, titleCode, t, form, page.FieldError{Field: "code", Message: fault.As(err).Message()})
+	mistakes := page.Mistakes(err, "code", (*fault.Error).Message, fault.WrongAppCode, fault.AppCodeUsed, fault.AppCodeMistyped)
+	if mistakes != nil {
+		s.mend(w, r, stepCode, titleCode, t, form, mistakes...)
 		return
 	}
 	s.Kit.Fault(w, r, err, s.waysFrom(t)...)
-}
-
-// codeMistake reports whether the person can mend err on the page of the code.
-func codeMistake(err error) bool {
-	return fault.Has(err, fault.WrongAppCode) || fault.Has(err, fault.AppCodeUsed) || fault.Has(err, fault.AppCodeMistyped)
 }
 
 // admit gives the browser its session and sends it on.
