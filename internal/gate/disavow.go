@@ -1,8 +1,6 @@
 package gate
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/keys"
 )
 
 // disavowLife is how long a "this wasn't me" link works (ten days, as
@@ -34,15 +33,11 @@ func (d disavowal) concerns(r credential.Record) bool {
 
 // NotMe returns the "this wasn't me" link of a notice about an authenticator.
 func (g *Gate) NotMe(uid care.UID, authenticator string) (string, error) {
-	plain, err := json.Marshal(disavowal{uid, authenticator, g.o.DB.Now().Add(disavowLife)})
+	sealed, err := keys.SealJSON(g.disavow, nil, disavowal{uid, authenticator, g.o.DB.Now().Add(disavowLife)})
 	if err != nil {
 		return "", fmt.Errorf("making a disavowal link: %w", err)
 	}
-	sealed, err := g.disavow.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("making a disavowal link: %w", err)
-	}
-	return g.o.Link("/not-me?t=" + base64.RawURLEncoding.EncodeToString(sealed)), nil
+	return g.o.Link("/not-me?t=" + sealed), nil
 }
 
 // CheckDisavowal reports whether a "this wasn't me" link still works, and
@@ -54,16 +49,8 @@ func (g *Gate) CheckDisavowal(token string) error {
 
 // readDisavowal opens a "this wasn't me" link.
 func (g *Gate) readDisavowal(token string) (disavowal, error) {
-	var d disavowal
-	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	d, err := keys.OpenJSON[disavowal](g.disavow, nil, token)
 	if err != nil {
-		return d, fault.New(fault.DisavowalUnreadable, err)
-	}
-	plain, err := g.disavow.Open(sealed, nil)
-	if err != nil {
-		return d, fault.New(fault.DisavowalUnreadable, err)
-	}
-	if err := json.Unmarshal(plain, &d); err != nil {
 		return d, fault.New(fault.DisavowalUnreadable, err)
 	}
 	if !g.o.DB.Now().Before(d.Until) {

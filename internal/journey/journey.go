@@ -8,7 +8,6 @@
 package journey
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -58,15 +57,7 @@ func Seal[S any](s *Sealer, browser string, j Journey[S]) (string, error) {
 	}
 	// The browser is inside, not associated data, so that a journey opened
 	// elsewhere can say so instead of "unreadable".
-	wrapped, err := json.Marshal(envelope{Browser: keys.Hash(browser), Journey: plain})
-	if err != nil {
-		return "", fmt.Errorf("encoding a journey: %w", err)
-	}
-	sealed, err := s.sealer.Seal(wrapped, []byte(s.kind))
-	if err != nil {
-		return "", fmt.Errorf("sealing a journey: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return keys.SealJSON(s.sealer, []byte(s.kind), envelope{Browser: keys.Hash(browser), Journey: plain})
 }
 
 type envelope struct {
@@ -79,16 +70,8 @@ type envelope struct {
 // JourneyTampered, JourneyOtherBrowser, JourneyExpired, JourneyWrongStep.
 func Open[S any](s *Sealer, browser, sealed string, steps ...string) (Journey[S], error) {
 	var j Journey[S]
-	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	e, err := keys.OpenJSON[envelope](s.sealer, []byte(s.kind), sealed)
 	if err != nil {
-		return j, fault.New(fault.JourneyTampered, err)
-	}
-	wrapped, err := s.sealer.Open(raw, []byte(s.kind))
-	if err != nil {
-		return j, fault.New(fault.JourneyTampered, err)
-	}
-	var e envelope
-	if err := json.Unmarshal(wrapped, &e); err != nil {
 		return j, fault.New(fault.JourneyTampered, err)
 	}
 	if !keys.Equal(e.Browser, keys.Hash(browser)) {

@@ -2,8 +2,6 @@ package journey
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
@@ -44,14 +42,14 @@ type sealedRequirement struct {
 
 // SealRequirement returns the text that goes into /signin?req=.
 func (q *Requirements) SealRequirement(r care.Requirement) (string, error) {
-	return seal(q.asks, nil, sealedRequirement{q.now().Add(RequirementLife), r})
+	return keys.SealJSON(q.asks, nil, sealedRequirement{q.now().Add(RequirementLife), r})
 }
 
 // OpenRequirement returns what was sealed. Faults: JourneyTampered, and
 // JourneyExpired, with which the requirement is returned too, so that the page
 // can name the service to go back to.
 func (q *Requirements) OpenRequirement(sealed string) (care.Requirement, error) {
-	s, err := open[sealedRequirement](q.asks, nil, sealed)
+	s, err := keys.OpenJSON[sealedRequirement](q.asks, nil, sealed)
 	if err != nil {
 		return care.Requirement{}, fault.New(fault.JourneyTampered, err)
 	}
@@ -81,7 +79,7 @@ func (q *Requirements) SealRefusal(r care.Requirement, why Refusal) (string, err
 	}
 	query := to.Query()
 	query.Del(RefusalParameter)
-	sealed, err := seal(q.refusals, address(to.Path, query), sealedRefusal{q.now().Add(RequirementLife), why})
+	sealed, err := keys.SealJSON(q.refusals, address(to.Path, query), sealedRefusal{q.now().Add(RequirementLife), why})
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +101,7 @@ func (q *Requirements) OpenRefusal(path string, query url.Values) (Refusal, bool
 			rest[name] = values
 		}
 	}
-	s, err := open[sealedRefusal](q.refusals, address(path, rest), sealed)
+	s, err := keys.OpenJSON[sealedRefusal](q.refusals, address(path, rest), sealed)
 	if err != nil || !q.now().Before(s.Expires) {
 		return "", false
 	}
@@ -114,32 +112,4 @@ func (q *Requirements) OpenRefusal(path string, query url.Values) (Refusal, bool
 func address(path string, query url.Values) []byte {
 	digest := sha256.Sum256([]byte(path + "?" + query.Encode()))
 	return digest[:]
-}
-
-func seal(s *keys.Sealer, associated []byte, v any) (string, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("encoding %T: %w", v, err)
-	}
-	sealed, err := s.Seal(plain, associated)
-	if err != nil {
-		return "", fmt.Errorf("sealing %T: %w", v, err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
-}
-
-func open[V any](s *keys.Sealer, associated []byte, sealed string) (V, error) {
-	var v V
-	raw, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil {
-		return v, fmt.Errorf("decoding %T: %w", v, err)
-	}
-	plain, err := s.Open(raw, associated)
-	if err != nil {
-		return v, fmt.Errorf("opening %T: %w", v, err)
-	}
-	if err := json.Unmarshal(plain, &v); err != nil {
-		return v, fmt.Errorf("reading %T: %w", v, err)
-	}
-	return v, nil
 }

@@ -2,13 +2,12 @@ package oidc
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"carekey.dev/carekey/internal/journey"
+	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/page"
 )
 
@@ -19,15 +18,7 @@ const askedParameter = "carekey_asked"
 
 // sealAsked returns the parameter for a request of this browser.
 func (p *Provider) sealAsked(r *http.Request, query url.Values, at time.Time) (string, error) {
-	text, err := at.MarshalBinary()
-	if err != nil {
-		return "", fmt.Errorf("encoding when a request asked: %w", err)
-	}
-	sealed, err := p.asked.Seal(text, boundTo(r, query))
-	if err != nil {
-		return "", fmt.Errorf("sealing when a request asked: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return keys.SealJSON(p.asked, boundTo(r, query), at)
 }
 
 // whenAsked returns when this very request of this browser first sent the
@@ -35,16 +26,8 @@ func (p *Provider) sealAsked(r *http.Request, query url.Values, at time.Time) (s
 // was changed, or belongs to another request or another browser: the person is
 // then asked again, which is always safe.
 func (p *Provider) whenAsked(r *http.Request, query url.Values, now time.Time) time.Time {
-	sealed, err := base64.RawURLEncoding.DecodeString(query.Get(askedParameter))
-	if err != nil {
-		return time.Time{}
-	}
-	text, err := p.asked.Open(sealed, boundTo(r, query))
-	if err != nil {
-		return time.Time{}
-	}
-	var at time.Time
-	if err := at.UnmarshalBinary(text); err != nil || now.Sub(at) >= journey.RequirementLife {
+	at, err := keys.OpenJSON[time.Time](p.asked, boundTo(r, query), query.Get(askedParameter))
+	if err != nil || now.Sub(at) >= journey.RequirementLife {
 		return time.Time{}
 	}
 	return at

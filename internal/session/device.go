@@ -1,8 +1,6 @@
 package session
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
@@ -66,16 +64,12 @@ func (d *Devices) Remember(w http.ResponseWriter, r *http.Request, address care.
 	if extra := len(found.People) - devicePeople; extra > 0 {
 		found.People = found.People[extra:]
 	}
-	plain, err := json.Marshal(found)
-	if err != nil {
-		return err
-	}
-	sealed, err := d.sealer.Seal(plain, nil)
+	sealed, err := keys.SealJSON(d.sealer, nil, found)
 	if err != nil {
 		return err
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: deviceCookie, Value: base64.RawURLEncoding.EncodeToString(sealed), Path: "/", MaxAge: deviceLife,
+		Name: deviceCookie, Value: sealed, Path: "/", MaxAge: deviceLife,
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 	return nil
@@ -88,16 +82,8 @@ func (d *Devices) read(r *http.Request) device {
 	if err != nil {
 		return device{}
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	found, err := keys.OpenJSON[device](d.sealer, nil, cookie.Value)
 	if err != nil {
-		return device{}
-	}
-	plain, err := d.sealer.Open(sealed, nil)
-	if err != nil {
-		return device{}
-	}
-	var found device
-	if json.Unmarshal(plain, &found) != nil {
 		return device{}
 	}
 	return found

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -95,15 +93,15 @@ func (a *App) Prove(p Pending, code string) (Proven, error) {
 	if step == 0 {
 		return Proven{}, fault.New(fault.WrongAppCode, nil)
 	}
-	sealed, err := sealJSON(a.proven, proven{s, step})
+	sealed, err := keys.SealJSON(a.proven, nil, proven{s, step})
 	return Proven{sealed}, err
 }
 
 // Enrolment returns the proven app for the gate.
 func (a *App) Enrolment(p Proven) (credential.Enrolment, error) {
-	var opened proven
-	if err := openJSON(a.proven, p.Sealed, &opened); err != nil {
-		return credential.Enrolment{}, err
+	opened, err := keys.OpenJSON[proven](a.proven, nil, p.Sealed)
+	if err != nil {
+		return credential.Enrolment{}, fault.New(fault.JourneyTampered, err)
 	}
 	if opened.Setup.UID == "" || opened.Step == 0 {
 		return credential.Enrolment{}, fault.New(fault.JourneyTampered, errors.New("a proven app without a person or a code"))
@@ -201,43 +199,17 @@ func (a *App) hash(ctx context.Context, prepared string) (string, error) {
 }
 
 func (a *App) sealSetup(s setup) (Pending, error) {
-	sealed, err := sealJSON(a.pending, s)
+	sealed, err := keys.SealJSON(a.pending, nil, s)
 	return Pending{sealed}, err
 }
 
 func (a *App) openSetup(p Pending) (setup, error) {
-	var s setup
-	if err := openJSON(a.pending, p.Sealed, &s); err != nil {
-		return s, err
+	s, err := keys.OpenJSON[setup](a.pending, nil, p.Sealed)
+	if err != nil {
+		return s, fault.New(fault.JourneyTampered, err)
 	}
 	if s.UID == "" || len(s.Secret) == 0 {
 		return s, fault.New(fault.JourneyTampered, errors.New("an app set-up without a person or a secret"))
 	}
 	return s, nil
-}
-
-func sealJSON(s *keys.Sealer, v any) (string, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("encoding an app set-up: %w", err)
-	}
-	sealed, err := s.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("sealing an app set-up: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
-}
-
-func openJSON(s *keys.Sealer, text string, v any) error {
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		raw, err = s.Open(raw, nil)
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, v)
-	}
-	if err != nil {
-		return fault.New(fault.JourneyTampered, err)
-	}
-	return nil
 }

@@ -1,14 +1,12 @@
 package app
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/keys"
 )
 
 const (
@@ -33,28 +31,12 @@ type ticket struct {
 }
 
 func (a *App) sealTicket(t ticket) (string, error) {
-	plain, err := json.Marshal(t)
-	if err != nil {
-		return "", fmt.Errorf("encoding a ticket: %w", err)
-	}
-	sealed, err := a.tickets.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("sealing a ticket: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return keys.SealJSON(a.tickets, nil, t)
 }
 
 func (a *App) openTicket(sealed string, life time.Duration) (ticket, error) {
-	var t ticket
-	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	t, err := keys.OpenJSON[ticket](a.tickets, nil, sealed)
 	if err != nil {
-		return t, fault.New(fault.SignInTooOld, err)
-	}
-	plain, err := a.tickets.Open(raw, nil)
-	if err != nil {
-		return t, fault.New(fault.SignInTooOld, err)
-	}
-	if err := json.Unmarshal(plain, &t); err != nil {
 		return t, fault.New(fault.SignInTooOld, err)
 	}
 	if !a.o.DB.Now().Before(t.At.Add(life)) {

@@ -2,10 +2,7 @@ package recovery
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
@@ -13,6 +10,7 @@ import (
 	"carekey.dev/carekey/internal/credential/internal/entry"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/throttle"
 )
 
@@ -35,15 +33,7 @@ func (r *Recovery) CheckFirst(ctx context.Context, uid care.UID, code string, wh
 	if _, err := r.Check(ctx, uid, code, who); err != nil {
 		return "", err
 	}
-	plain, err := json.Marshal(ticket{uid, code, counted(uid, who), r.o.DB.Now()})
-	if err != nil {
-		return "", fmt.Errorf("encoding a recovery ticket: %w", err)
-	}
-	sealed, err := r.tickets.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("sealing a recovery ticket: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return keys.SealJSON(r.tickets, nil, ticket{uid, code, counted(uid, who), r.o.DB.Now()})
 }
 
 // Proof returns the proof of a ticket. The attempt was counted when the ticket
@@ -82,14 +72,7 @@ func (r *Recovery) Proof(ctx context.Context, sealed string) (credential.Proof, 
 }
 
 func (r *Recovery) open(sealed string) (ticket, error) {
-	var t ticket
-	raw, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err == nil {
-		raw, err = r.tickets.Open(raw, nil)
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &t)
-	}
+	t, err := keys.OpenJSON[ticket](r.tickets, nil, sealed)
 	if err == nil && !r.o.DB.Now().Before(t.At.Add(TicketLife)) {
 		err = errors.New("the ticket has expired")
 	}

@@ -10,9 +10,7 @@ package grant
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -72,30 +70,14 @@ var ErrCode = errors.New("the authorization code is not one that was issued here
 func (c *Codes) Issue(code Code, now time.Time) (string, error) {
 	code.ID = keys.Token(c.random, idSize)
 	code.Expires = now.Add(CodeLife)
-	plain, err := json.Marshal(code)
-	if err != nil {
-		return "", fmt.Errorf("encoding an authorization code: %w", err)
-	}
-	sealed, err := c.sealer.Seal(plain, nil)
-	if err != nil {
-		return "", fmt.Errorf("sealing an authorization code: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sealed), nil
+	return keys.SealJSON(c.sealer, nil, code)
 }
 
 // Open returns the code of a text, or ErrCode. Whether it is still good is
 // decided by Check and Redeem.
 func (c *Codes) Open(text string) (Code, error) {
-	var code Code
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	code, err := keys.OpenJSON[Code](c.sealer, nil, text)
 	if err != nil {
-		return code, ErrCode
-	}
-	plain, err := c.sealer.Open(sealed, nil)
-	if err != nil {
-		return code, ErrCode
-	}
-	if err := json.Unmarshal(plain, &code); err != nil {
 		return Code{}, ErrCode
 	}
 	return code, nil
