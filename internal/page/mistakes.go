@@ -2,8 +2,6 @@ package page
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -79,7 +77,7 @@ func (k *Kit) mend(w http.ResponseWriter, r *http.Request, v View) bool {
 	for _, name := range append(secret, carried...) {
 		m.Values.Del(name)
 	}
-	sealed, err := k.sealMistakes(m, path)
+	sealed, err := keys.SealJSON(k.mistakes, []byte(path), m)
 	if err != nil {
 		k.Fault(w, r, err)
 		return true
@@ -95,15 +93,6 @@ func (k *Kit) mend(w http.ResponseWriter, r *http.Request, v View) bool {
 	return true
 }
 
-func (k *Kit) sealMistakes(m mistakes, path string) (string, error) {
-	plain, err := json.Marshal(m)
-	if err != nil {
-		return "", err
-	}
-	sealed, err := k.mistakes.Seal(plain, []byte(path))
-	return base64.RawURLEncoding.EncodeToString(sealed), err
-}
-
 // withMistakes adds to a view what its address says has to be mended, if that
 // was sealed for this page and this browser. It reports whether it did.
 func (k *Kit) withMistakes(r *http.Request, v *View) bool {
@@ -111,16 +100,8 @@ func (k *Kit) withMistakes(r *http.Request, v *View) bool {
 	if r.Method != http.MethodGet || text == "" || len(v.Errors) > 0 {
 		return false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return false
-	}
-	plain, err := k.mistakes.Open(sealed, []byte(r.URL.Path))
-	if err != nil {
-		return false
-	}
-	var m mistakes
-	if json.Unmarshal(plain, &m) != nil || !keys.Equal(m.Browser, keys.Hash(Browser(r))) {
+	m, err := keys.OpenJSON[mistakes](k.mistakes, []byte(r.URL.Path), text)
+	if err != nil || !keys.Equal(m.Browser, keys.Hash(Browser(r))) {
 		return false
 	}
 	v.Errors = m.Errors
