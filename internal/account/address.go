@@ -165,7 +165,8 @@ func (a *Account) await(r *http.Request, v visit, address care.Email) error {
 
 func (a *Account) sendAddressCode(r *http.Request, trip addressTrip) error {
 	return a.MailCode.Send(r.Context(), mailcode.Request{
-		Journey: trip.ID, Purpose: "use this address for a Care Identity", UID: trip.State.UID, Address: trip.State.Address, Deliver: true,
+		Journey: trip.ID, Purpose: "use this address for a Care Identity", UID: trip.State.UID, Address: trip.State.Address,
+		Asker: "person " + string(trip.State.UID), Deliver: true,
 	})
 }
 

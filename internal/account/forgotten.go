@@ -76,9 +76,14 @@ func (a *Account) sendForgottenCode(r *http.Request, trip forgottenTrip) error {
 	if err != nil {
 		return err
 	}
-	return a.MailCode.Send(r.Context(), mailcode.Request{
+	request := mailcode.Request{
 		Journey: trip.ID, Purpose: "choose a new password for your Care Identity", UID: uid, Address: trip.State.Address, Deliver: uid != "",
-	})
+		Network: a.Network(r),
+	}
+	if device, known := a.Devices.Known(r, trip.State.Address); known {
+		request.Asker = "browser " + device
+	}
+	return a.MailCode.Send(r.Context(), request)
 }
 
 // holder is the open person with this verified address and an app that can

@@ -92,7 +92,7 @@ func newHouse(t *testing.T) *house {
 	h.Account = New(Options{
 		DB: d, Kit: kit, Ring: ring, Gate: g, Sessions: sessions, Devices: session.NewDevices(ring, rand.Reader),
 		Requirements: journey.NewRequirements(ring, d.Now), App: apps,
-		MailCode: mailcode.New(mailcode.Options{DB: d, Ring: ring, Outbox: box, Random: rand.Reader}),
+		MailCode: mailcode.New(mailcode.Options{DB: d, Ring: ring, Outbox: box, Throttle: limits, Random: rand.Reader}),
 		Recovery: recovery.New(recovery.Options{
 			DB: d, Ring: ring, Throttle: limits, Outbox: box, NotMe: notMe, Random: rand.Reader, Cost: cost, Pool: apps.Pool(),
 		}),

@@ -141,7 +141,7 @@ func (h *House) verifiers(refused []string) {
 		DB: h.DB, Ring: h.Ring, Throttle: h.Throttle, Outbox: h.Outbox, NotMe: h.Gate.NotMe, Random: h.Random,
 		Cost: cost, Pool: h.App.Pool(),
 	})
-	h.MailCode = mailcode.New(mailcode.Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Random: h.Random})
+	h.MailCode = mailcode.New(mailcode.Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Throttle: h.Throttle, Random: h.Random})
 	h.Links = link.New(h.DB, h.Random)
 }
 

@@ -17,6 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"math/big"
+	"net/netip"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
@@ -24,6 +25,7 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/throttle"
 )
 
 //go:embed schema/*.sql
@@ -46,10 +48,12 @@ const (
 	// as long as a registration journey lives.
 	Hold = 20 * time.Minute
 
-	// hourly bounds the codes for one address, whatever the journeys: nobody
-	// fills somebody's mailbox, and all tries of an hour together guess one
-	// code with a chance of one in a million.
+	// hourly bounds the codes that one asker gets for one address, whatever the
+	// journeys: nobody fills somebody's mailbox, and all tries of an hour
+	// together guess one code with a chance of one in a million.
 	hourly = 20
+
+	countMail = "mail code"
 
 	digits   = 8
 	saltSize = 16
@@ -60,10 +64,11 @@ const decoy = "no-mail"
 
 // Options of the room.
 type Options struct {
-	DB     *db.DB
-	Ring   *keys.Ring
-	Outbox *outbox.Outbox
-	Random io.Reader
+	DB       *db.DB
+	Ring     *keys.Ring
+	Outbox   *outbox.Outbox
+	Throttle *throttle.Throttle
+	Random   io.Reader
 }
 
 // MailCode sends and checks codes.
@@ -95,6 +100,13 @@ type Request struct {
 	// UID is whose mailbox it is, or "" if nobody has the address.
 	UID     care.UID
 	Address care.Email
+	// Asker is who asks, where something else has shown that: the person of a
+	// session or a link, a browser that signed in before. It is "" for anybody
+	// else. Strangers share one count of an address, so that they never use up
+	// the holder's own (decision 9: throttling is not a weapon); and what they
+	// set off is counted by Network.
+	Asker   string
+	Network netip.Addr
 	// Deliver is false for an address that gets no mail. Everything else is
 	// the same.
 	Deliver bool
@@ -117,7 +129,7 @@ func (m *MailCode) Send(ctx context.Context, r Request) error {
 		return fmt.Errorf("sending a mail code: %w", err)
 	}
 	mac := m.codes.Sum(salt, []byte(r.Journey), []byte(code))
-	key := m.addresses.Sum([]byte(r.Address))
+	key := m.addresses.Sum([]byte(r.Asker), []byte(r.Address))
 	err = m.o.DB.Write(ctx, func(tx *db.Tx) error {
 		now := tx.Now()
 		sent, err := tx.Exec(`INSERT INTO mail_code
@@ -135,7 +147,7 @@ func (m *MailCode) Send(ctx context.Context, r Request) error {
 		if sent == 0 {
 			return m.refusal(tx, r.Journey)
 		}
-		if err := withinHour(tx, key); err != nil {
+		if err := m.allowed(tx, r, key); err != nil {
 			return err
 		}
 		return outbox.Put(tx, mail)
@@ -186,6 +198,19 @@ func (m *MailCode) refusal(tx *db.Tx, journey string) error {
 	return fault.New(fault.MailCodeTooSoon, nil).After(db.Time(sentAt).Add(Pause).Sub(tx.Now()))
 }
 
+// allowed counts the request. Strangers are counted by their network too: one
+// that asks for a code in the name of each of a thousand people is refused.
+func (m *MailCode) allowed(tx *db.Tx, r Request, key []byte) error {
+	if err := withinHour(tx, key); err != nil || r.Asker != "" {
+		return err
+	}
+	wait, err := m.o.Throttle.Knock(tx, throttle.Subject{Action: countMail, Network: r.Network})
+	if err != nil || wait == 0 {
+		return err
+	}
+	return fault.New(fault.MailCodeTooMany, errors.New("too many codes for strangers of one network")).After(wait)
+}
+
 func withinHour(tx *db.Tx, key []byte) error {
 	var sends int64
 	err := tx.Row(`SELECT CAST(COALESCE(SUM(sends), 0) AS BIGINT) FROM mail_code WHERE address_key = $1 AND sent_at > $2`,
@@ -194,7 +219,7 @@ func withinHour(tx *db.Tx, key []byte) error {
 		return err
 	}
 	if sends > hourly {
-		return fault.New(fault.MailCodeTooMany, errors.New("too many codes for one address within an hour")).After(time.Hour)
+		return fault.New(fault.MailCodeTooMany, errors.New("too many codes of one asker for one address within an hour")).After(time.Hour)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,10 +16,11 @@ import (
 	"carekey.dev/carekey/internal/credential/internal/credtest"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/throttle"
 )
 
 func newRoom(h *credtest.House) *MailCode {
-	return New(Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Random: rand.Reader})
+	return New(Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Throttle: h.Throttle, Random: rand.Reader})
 }
 
 func request(journey string) Request {
@@ -288,12 +290,79 @@ func TestOneAddressGetsTwentyCodesAnHour(t *testing.T) {
 	})
 }
 
+// Decision 9: throttling is not a weapon. Strangers who ask for codes for
+// somebody's address use up their own count, and not that of its holder, who
+// is signed in, has a link, or sits at their own browser.
+func TestStrangersCannotUseUpTheHoldersCodes(t *testing.T) {
+	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+		m := newRoom(h)
+		for i := range hourly {
+			if err := m.Send(t.Context(), request(fmt.Sprint("stranger", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wants(t, m.Send(t.Context(), request("another stranger")), fault.MailCodeTooMany)
+		for _, asker := range []string{"person " + string(credtest.Amara), "browser d1"} {
+			for i := range hourly {
+				holder := request(fmt.Sprint(asker, i))
+				holder.Asker = asker
+				if err := m.Send(t.Context(), holder); err != nil {
+					t.Fatalf("%s: %v", asker, err)
+				}
+			}
+			last := request(asker + " again")
+			last.Asker = asker
+			wants(t, m.Send(t.Context(), last), fault.MailCodeTooMany)
+		}
+	})
+}
+
+// Decision 9, ASVS 2.4.1: a stranger who asks in the name of one person after
+// another is stopped by their network, whether or not anybody has the
+// addresses; who has shown something else goes on.
+func TestStrangersOfOneNetworkGetAHundredCodes(t *testing.T) {
+	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+		m := newRoom(h)
+		ask := func(i int, network, asker string) error {
+			r := request(fmt.Sprint("j", i, network, asker))
+			r.Address, r.Deliver, r.Asker = care.Email(fmt.Sprintf("nobody%d@example.nhs.uk", i)), i%2 == 0, asker
+			r.Network = netip.MustParseAddr(network)
+			return m.Send(t.Context(), r)
+		}
+		for i := range throttle.NetworkFailures {
+			if err := ask(i, "192.0.2.1", ""); err != nil {
+				t.Fatalf("%d: %v", i+1, err)
+			}
+		}
+		f := wants(t, ask(1000, "192.0.2.1", ""), fault.MailCodeTooMany)
+		if f.RetryAfter <= 0 || f.RetryAfter > throttle.NetworkWindow {
+			t.Errorf("wait %v", f.RetryAfter)
+		}
+		if err := ask(1001, "192.0.2.2", ""); err != nil {
+			t.Errorf("another network: %v", err)
+		}
+		if err := ask(1002, "192.0.2.1", "person 555000100101"); err != nil {
+			t.Errorf("who has signed in: %v", err)
+		}
+		if _, err := h.Throttle.Attempt(t.Context(), h.DB, throttle.Subject{
+			Action: "password", Address: "amara@example.nhs.uk", Network: netip.MustParseAddr("192.0.2.1"),
+		}); err != nil {
+			t.Errorf("signing in there: %v", err)
+		}
+		h.Advance(throttle.NetworkWindow + time.Second)
+		if err := ask(1003, "192.0.2.1", ""); err != nil {
+			t.Errorf("after the wait: %v", err)
+		}
+	})
+}
+
 // ASVS 6.3.8: an address that nobody has costs the same and answers the same.
 func TestUnknownAddressIsTreatedLikeAKnownOneButGetsNoMail(t *testing.T) {
 	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
 		m := newRoom(h)
 		known, unknown := request("known"), request("unknown")
 		unknown.UID, unknown.Address, unknown.Deliver = "", "nobody@northgate.example.nhs.uk", false
+		known.Network, unknown.Network = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.1")
 		work := func(do func()) [2]uint64 {
 			before := h.DB.Counters()
 			do()

@@ -149,7 +149,7 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 	r.App = app.New(app.Options{
 		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, Random: rand.Reader, Cost: cost, Dev: true, NotMe: r.Gate.NotMe,
 	})
-	r.MailCode = mailcode.New(mailcode.Options{DB: d, Ring: r.Ring, Outbox: r.Outbox, Random: rand.Reader})
+	r.MailCode = mailcode.New(mailcode.Options{DB: d, Ring: r.Ring, Outbox: r.Outbox, Throttle: r.Throttle, Random: rand.Reader})
 	r.Link = link.New(d, rand.Reader)
 	r.Recovery = recovery.New(recovery.Options{
 		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, NotMe: r.Gate.NotMe, Random: rand.Reader, Cost: cost, Pool: r.App.Pool(),

@@ -5,7 +5,7 @@ CREATE TABLE mail_code (
     journey     TEXT   NOT NULL PRIMARY KEY,
     uid         TEXT   NOT NULL, -- '' if nobody has the address
     address     BYTEA  NOT NULL, -- sealed, bound to the journey
-    address_key BYTEA  NOT NULL, -- HMAC, to count by address
+    address_key BYTEA  NOT NULL, -- HMAC, to count by asker and address
     deliver     BIGINT NOT NULL, -- 0: no mail was sent, so no code is right
     salt        BYTEA  NOT NULL,
     code        BYTEA  NOT NULL, -- HMAC of salt, journey and code

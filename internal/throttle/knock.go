@@ -1,0 +1,34 @@
+package throttle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"carekey.dev/carekey/internal/db"
+)
+
+// Knock counts what a stranger sets off for somebody else, a mail for example.
+// Nothing is verified there, so the network alone is counted: NetworkFailures
+// of an action within NetworkWindow, apart from all failures. It returns how
+// long strangers of that network have to wait, or 0 if this one may go on. A
+// browser that signed in before and an exempt network are not counted.
+func (t *Throttle) Knock(tx *db.Tx, s Subject) (time.Duration, error) {
+	network, ok := t.network(s.Network)
+	if !ok || s.known() {
+		return 0, nil
+	}
+	key := t.key("knock", s.Action, network.String())
+	var until int64
+	err := tx.Row(`SELECT blocked_until FROM throttle WHERE key = $1 AND blocked_until > $2`, key, db.Micros(tx.Now())).Scan(&until)
+	switch {
+	case err == nil:
+		return db.Time(until).Sub(tx.Now()), nil
+	case !errors.Is(err, db.ErrNoRows):
+		return 0, fmt.Errorf("reading what a network has set off: %w", err)
+	}
+	if err := raise(tx, key); err != nil {
+		return 0, fmt.Errorf("counting what a network has set off: %w", err)
+	}
+	return 0, nil
+}
