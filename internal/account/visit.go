@@ -150,10 +150,7 @@ func (a *Account) who(r *http.Request, address care.Email) throttle.Subject {
 
 // show renders a page of Care Identity Management, which says who is signed in.
 func (a *Account) show(w http.ResponseWriter, r *http.Request, status int, name string, v visit, view page.View) error {
-	view.Person = &page.Person{
-		Name: v.person.DisplayName(), Email: string(v.person.Email), AAL: v.session.AAL.String(),
-		SignOut: "/signout", NotYou: "/not-you",
-	}
+	view.Person = page.SignedIn(v.person.DisplayName(), v.person.Login(), v.session.AAL)
 	view.Section, view.SectionHref = service, home
 	a.pages.Render(w, r, status, name, view)
 	return nil

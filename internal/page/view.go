@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/fault"
 )
 
@@ -73,6 +74,11 @@ type Person struct {
 	AAL string
 	// SignOut and NotYou are the paths that take the POST of their buttons.
 	SignOut, NotYou string
+}
+
+// SignedIn is the person of a session, with the doors of the account room.
+func SignedIn(name string, address care.Email, level care.AAL) *Person {
+	return &Person{Name: name, Email: string(address), AAL: level.String(), SignOut: "/signout", NotYou: "/not-you"}
 }
 
 // Notice is a message from the operator that a person can dismiss.

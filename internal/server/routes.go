@@ -131,9 +131,7 @@ func (s *site) person(r *http.Request) *page.Person {
 	if err != nil {
 		return nil
 	}
-	return &page.Person{
-		Name: p.DisplayName(), Email: string(p.Login()), AAL: current.AAL.String(), SignOut: "/signout", NotYou: "/not-you",
-	}
+	return page.SignedIn(p.DisplayName(), p.Login(), current.AAL)
 }
 
 var clientForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -100,10 +100,7 @@ func (s *SignIn) rolePage(w http.ResponseWriter, r *http.Request, status int, se
 	s.pages.Render(w, r, status, "role", page.View{
 		Title: titleRole, Data: data, Errors: errs, FormTargets: targets(v.req),
 		Values: url.Values{"role": {v.session.Role}},
-		Person: &page.Person{
-			Name: v.person.DisplayName(), Email: string(v.person.Email), AAL: v.session.AAL.String(),
-			SignOut: "/signout", NotYou: "/not-you",
-		},
+		Person: page.SignedIn(v.person.DisplayName(), v.person.Login(), v.session.AAL),
 	})
 }
 
