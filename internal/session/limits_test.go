@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -120,6 +121,47 @@ func TestActivityIsRecordedOnceAMinute(t *testing.T) {
 		}
 		if again := h.current(token); !again.LastSeen.Equal(s.LastSeen) || !again.IdleUntil.Equal(s.IdleUntil) {
 			t.Errorf("the recorded activity was not stored: %+v, then %+v", s, again)
+		}
+	})
+}
+
+// TestPagesAreReadWhileActivityCannotBeRecorded: a database that is locked or
+// full does not keep anybody from reading, and one page of many waits.
+func TestPagesAreReadWhileActivityCannotBeRecorded(t *testing.T) {
+	each(t, session.Options{}, func(t *testing.T, h *house) {
+		token := h.open(amara, care.AAL2, "phone")
+		opened := h.clock.read()
+		h.clock.later(time.Minute)
+		locked, free, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- h.db.Write(t.Context(), func(tx *db.Tx) error {
+				_, err := tx.Exec(`UPDATE session SET terms = terms`)
+				close(locked)
+				<-free
+				return err
+			})
+		}()
+		<-locked
+		before := h.db.Counters().Writes
+		for range 20 {
+			if s := h.current(token); s == nil || !s.LastSeen.Equal(opened) || !s.IdleUntil.Equal(opened.Add(time.Hour)) {
+				t.Fatalf("while the database is locked the session is %+v", s)
+			}
+		}
+		if n := h.db.Counters().Writes - before; n != 1 {
+			t.Errorf("20 pages wait with %d writes", n)
+		}
+		close(free)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for h.db.Counters().Pending > 0 {
+			<-tick.C
+		}
+		if s := h.current(token); !s.LastSeen.Equal(h.clock.read()) {
+			t.Errorf("the activity was not recorded afterwards: %+v", s)
 		}
 	})
 }

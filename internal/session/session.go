@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"carekey.dev/carekey/internal/care"
@@ -67,6 +68,7 @@ type Sessions struct {
 	db         *db.DB
 	aal2, aal3 Limits
 	random     io.Reader
+	touching   sync.Map // the IDs of sessions whose activity is being recorded
 }
 
 // New returns the sessions, and the Opener for the gate. Limits above the
@@ -161,7 +163,7 @@ func Token(r *http.Request) string {
 
 // Current returns the live session of a request, or nil if there is none. Its
 // limits are enforced here, never by the cookie's life (N4). Activity is
-// recorded at most once a minute.
+// recorded at most once a minute, if the database lets it be.
 func (s *Sessions) Current(ctx context.Context, r *http.Request) (*Session, error) {
 	token := Token(r)
 	if token == "" {
@@ -199,20 +201,6 @@ func live(tx *db.Tx, id []byte) (*Session, error) {
 		return nil, fmt.Errorf("reading a session: %w", err)
 	}
 	return s, nil
-}
-
-func (s *Sessions) touch(ctx context.Context, found *Session, now time.Time) error {
-	idle := now.Add(s.limits(found.AAL).Idle)
-	err := s.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(`UPDATE session SET last_seen = $1, idle_until = $2 WHERE id = $3 AND ended_at = 0`,
-			db.Micros(now), db.Micros(idle), found.ID)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("recording activity: %w", err)
-	}
-	found.LastSeen, found.IdleUntil = now, idle
-	return nil
 }
 
 // ChooseRole remembers the role chosen in a session.
