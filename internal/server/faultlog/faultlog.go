@@ -2,15 +2,17 @@
 // fault somebody read out, when and where it happened, and what lay behind it.
 //
 // Faults come in from the page kit and the provider, at any rate; they are
-// written in batches beside the requests, and what does not fit is dropped and
-// counted: telling people of a fault must never make the fault worse. An
-// Occurrence leaves. No query string, form, cookie or secret is stored: the
-// cause is the text that the log has too.
+// written in batches beside the requests, later if the database cannot be
+// written now, and what does not fit meanwhile is dropped and counted: telling
+// people of a fault must never make the fault worse. An Occurrence leaves. No
+// query string, form, cookie or secret is stored: the cause is the text that
+// the log has too.
 package faultlog
 
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -37,6 +39,7 @@ const (
 	queue     = 1024
 	batch     = 200
 	every     = time.Second
+	pause     = 5 * time.Second // after a failure
 	pruneEach = time.Hour
 	// pruneAfter is after how many occurrences the table is cut back without
 	// waiting for that: anybody can cause faults, thousands in a second.
@@ -74,8 +77,10 @@ type Log struct {
 	waiting chan Occurrence
 	dropped atomic.Uint64
 
-	// written counts since the table was last cut back. Only Run touches it.
+	// Only Run touches these: how many were written since the table was last
+	// cut back, and those that were taken and could not be written yet.
 	written int
+	held    []Occurrence
 }
 
 // New returns a log; Run writes what it takes.
@@ -118,17 +123,21 @@ func cut(s string, most int) string {
 func (l *Log) Run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var pruned time.Time
+	var pruned, failed time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			l.flush(context.WithoutCancel(ctx))
+			l.dropped.Add(uint64(len(l.held)))
 			return
-		case <-tick.C:
-			if len(l.waiting) == 0 {
+		case now := <-tick.C:
+			if len(l.waiting)+len(l.held) == 0 || now.Sub(failed) < pause {
 				continue
 			}
-			l.flush(ctx)
+			if !l.flush(ctx) {
+				failed = time.Now()
+				continue
+			}
 			if now := l.db.Now(); now.Sub(pruned) >= pruneEach {
 				pruned = now
 				l.cutBack(ctx)
@@ -137,19 +146,28 @@ func (l *Log) Run(ctx context.Context) {
 	}
 }
 
-func (l *Log) flush(ctx context.Context) {
+// flush writes what waits, and reports whether nothing had to be held back.
+func (l *Log) flush(ctx context.Context) bool {
 	for {
-		some := l.take()
-		if len(some) == 0 {
-			return
+		l.take()
+		if len(l.held) == 0 {
+			return true
 		}
-		if err := l.write(ctx, some); err != nil {
-			// The log has each fault; what is missing is only explain's copy.
-			l.log.Warn("faults were not kept for explain", "count", len(some), "err", err)
-			l.dropped.Add(uint64(len(some)))
-			return
+		err := l.write(ctx, l.held)
+		switch {
+		case errors.Is(err, db.ErrBusy) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrUnavailable):
+			// The very faults that a locked database or a full disk leads to
+			// are to be found once it is well again. The log has them now.
+			l.log.Warn("faults cannot be kept for explain at the moment", "count", len(l.held), "err", err)
+			return false
+		case err != nil:
+			l.log.Error("faults were not kept for explain", "count", len(l.held), "err", err)
+			l.dropped.Add(uint64(len(l.held)))
+		default:
+			l.written += len(l.held)
 		}
-		if l.written += len(some); l.written >= pruneAfter {
+		l.held = l.held[:0]
+		if l.written >= pruneAfter {
 			l.cutBack(ctx)
 		}
 	}
@@ -162,17 +180,16 @@ func (l *Log) cutBack(ctx context.Context) {
 	}
 }
 
-func (l *Log) take() []Occurrence {
-	var some []Occurrence
-	for len(some) < batch {
+// take fills what is held up to a batch.
+func (l *Log) take() {
+	for len(l.held) < batch {
 		select {
 		case o := <-l.waiting:
-			some = append(some, o)
+			l.held = append(l.held, o)
 		default:
-			return some
+			return
 		}
 	}
-	return some
 }
 
 func (l *Log) write(ctx context.Context, some []Occurrence) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,4 +148,37 @@ func TestAFloodOfFaultsDoesNotFillTheDisk(t *testing.T) {
 	if err != nil || kept > faultlog.Most {
 		t.Errorf("%d kept, want %d at most: %v", kept, faultlog.Most, err)
 	}
+}
+
+// TestFaultsOfALockedDatabaseAreKeptOnceItIsFree: those are the ones that a
+// service desk asks about.
+func TestFaultsOfALockedDatabaseAreKeptOnceItIsFree(t *testing.T) {
+	dbtest.EachWith(t, db.Config{Deadline: 100 * time.Millisecond}, schemas, func(t *testing.T, d *db.DB) {
+		var said strings.Builder
+		l := faultlog.New(d, slog.New(slog.NewTextHandler(&said, nil)))
+		o := faultlog.Of(fault.New(fault.Busy, errors.New("locked")))
+		locked, free := make(chan struct{}), make(chan struct{})
+		var running sync.WaitGroup
+		running.Go(func() {
+			_ = d.Write(t.Context(), func(tx *db.Tx) error { // of the same row, and undone
+				_, err := tx.Exec(`INSERT INTO fault_log (ref, kind, at, method, path, request, client, uid, detail, cause)
+					VALUES ($1, 1, 1, '', '', '', '', '', '', '')`, o.Ref)
+				close(locked)
+				<-free
+				return errors.Join(err, errors.New("undone"))
+			})
+		})
+		<-locked
+		l.Record(o)
+		drain(l) // in vain
+		if _, err := find(t, d, o.Ref); !errors.Is(err, db.ErrNoRows) || !strings.Contains(said.String(), "cannot be kept") {
+			t.Errorf("while locked: %v, %s", err, &said)
+		}
+		close(free)
+		running.Wait()
+		drain(l)
+		if got, err := find(t, d, o.Ref); err != nil || got.Kind != fault.Busy.Number {
+			t.Errorf("afterwards: %+v, %v", got, err)
+		}
+	})
 }
