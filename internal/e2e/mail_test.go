@@ -19,29 +19,50 @@ import (
 
 // letter is a mail as it arrived.
 type letter struct {
-	To, Subject, Text string
+	ID, To, Subject, Text string
 }
 
 // postbox is a real SMTP server that keeps what arrives.
 type postbox struct {
-	addr    string
-	mu      sync.Mutex
-	letters []letter
-	arrived chan struct{}
+	addr     string
+	server   *smtp.Server
+	mu       sync.Mutex
+	letters  []letter
+	deferred []letter // what came while deferring
+	later    bool
+	arrived  chan struct{}
 }
 
 func newPostbox(t *testing.T) *postbox {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	p := &postbox{addr: "127.0.0.1:0", arrived: make(chan struct{})}
+	p.up(t)
+	t.Cleanup(p.down)
+	return p
+}
+
+// up opens the server, at the address that it had before.
+func (p *postbox) up(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &postbox{addr: listener.Addr().String(), arrived: make(chan struct{})}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: p}, nil }))
-	server.Domain = "localhost"
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
-	return p
+	p.addr = listener.Addr().String()
+	p.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &delivery{box: p}, nil }))
+	p.server.Domain = "localhost"
+	go p.server.Serve(listener)
+}
+
+// down closes the server: connections are refused.
+func (p *postbox) down() { p.server.Close() }
+
+// deferring makes the server answer "try again later" after it has read a mail,
+// or take mail again.
+func (p *postbox) deferring(later bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.later = later
 }
 
 type delivery struct {
@@ -76,7 +97,12 @@ func (d *delivery) Data(r io.Reader) error {
 	}
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
-	d.box.letters = append(d.box.letters, letter{To: d.to, Subject: subject, Text: string(text)})
+	l := letter{ID: m.Header.Get("Message-Id"), To: d.to, Subject: subject, Text: string(text)}
+	if d.box.later {
+		d.box.deferred = append(d.box.deferred, l)
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "later, please"}
+	}
+	d.box.letters = append(d.box.letters, l)
 	close(d.box.arrived)
 	d.box.arrived = make(chan struct{})
 	return nil
@@ -110,6 +136,13 @@ func (p *postbox) all() []letter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.letters)
+}
+
+// putOff returns what the server has asked to send again.
+func (p *postbox) putOff() []letter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.deferred)
 }
 
 // empty throws away what has arrived.

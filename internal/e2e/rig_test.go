@@ -89,8 +89,14 @@ func (p *program) output() string {
 // launch starts a program, which is stopped after the test.
 func launch(t *testing.T, env []string, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(filepath.Join(programs, name), args...), done: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(filepath.Join(programs, name), args...)
+	cmd.Env = append(os.Environ(), env...)
+	return launchAs(t, cmd)
+}
+
+func launchAs(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -99,7 +105,7 @@ func launch(t *testing.T, env []string, name string, args ...string) *program {
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, tail(p.output(), 60))
+			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), tail(p.output(), 60))
 		}
 	})
 	return p
@@ -116,8 +122,17 @@ func (p *program) stop() {
 		return
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.ends()
+}
+
+// ends waits until the program has ended by itself.
+func (p *program) ends() {
+	p.t.Helper()
 	select {
-	case <-p.done:
+	case err := <-p.done:
+		if err != nil {
+			p.t.Errorf("the program ended with %v", err)
+		}
 	case <-time.After(patience):
 		p.t.Errorf("the program did not stop when it was told to")
 		p.cmd.Process.Kill()
@@ -134,12 +149,17 @@ func (p *program) kill() {
 // ready waits until an address answers.
 func ready(t *testing.T, p *program, url string) {
 	t.Helper()
+	readyBy(t, p, http.DefaultClient, url)
+}
+
+func readyBy(t *testing.T, p *program, client *http.Client, url string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		res, err := http.Get(url)
+		res, err := client.Get(url)
 		if err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
@@ -265,21 +285,26 @@ type clerk struct {
 
 func (h *house) clerk(args ...string) *clerk {
 	h.t.Helper()
-	cmd := exec.Command(filepath.Join(programs, "carekey"), append(args, "--data", h.data)...)
+	return newClerk(h.t, append(args, "--data", h.data)...)
+}
+
+func newClerk(t *testing.T, args ...string) *clerk {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(programs, "carekey"), args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c := &clerk{h.t, bufio.NewReader(out), in, cmd}
-	h.t.Cleanup(func() { in.Close(); cmd.Process.Kill() })
+	c := &clerk{t, bufio.NewReader(out), in, cmd}
+	t.Cleanup(func() { in.Close(); cmd.Process.Kill() })
 	return c
 }
 

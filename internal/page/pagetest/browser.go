@@ -123,13 +123,23 @@ func (b *Browser) Post(path string, fields url.Values) *Browser {
 // the first form of the content), with its hidden and preset fields and these.
 func (b *Browser) Submit(action string, fields url.Values) *Browser {
 	b.t.Helper()
-	form := b.form(action)
-	if form == nil {
-		b.t.Fatalf("the page %s has no form %q:\n%s", b.At, action, b.Page)
-	}
-	sent := preset(form)
+	form, target, sent := b.filled(action)
 	for name, values := range fields {
 		sent[name] = values
+	}
+	if strings.EqualFold(attr(form, "method"), "get") {
+		return b.do(http.MethodGet, target.Path+"?"+sent.Encode(), nil)
+	}
+	return b.do(http.MethodPost, target.RequestURI(), sent)
+}
+
+// filled is a form of the shown page as a browser would send it untouched, and
+// where to.
+func (b *Browser) filled(action string) (form *html.Node, target *url.URL, sent url.Values) {
+	b.t.Helper()
+	form = b.form(action)
+	if form == nil {
+		b.t.Fatalf("the page %s has no form %q:\n%s", b.At, action, b.Page)
 	}
 	target, err := url.Parse(b.URL + b.At)
 	if err != nil {
@@ -138,10 +148,7 @@ func (b *Browser) Submit(action string, fields url.Values) *Browser {
 	if target, err = target.Parse(attr(form, "action")); err != nil {
 		b.t.Fatal(err)
 	}
-	if strings.EqualFold(attr(form, "method"), "get") {
-		return b.do(http.MethodGet, target.Path+"?"+sent.Encode(), nil)
-	}
-	return b.do(http.MethodPost, target.RequestURI(), sent)
+	return form, target, preset(form)
 }
 
 // Field returns the value of the first input with the name on the page.
