@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
+
+// startWithin is how long the questions at start may take at least: a server
+// that has just been started, or is under load, answers its first connection
+// later than any other, and nobody waits for this one.
+const startWithin = 10 * time.Second
 
 // check refuses a server that would not keep what it acknowledges.
 func (e *postgresEngine) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, e.db.config.Deadline)
+	ctx, cancel := context.WithTimeout(ctx, max(e.db.config.Deadline, startWithin))
 	defer cancel()
 	s, err := e.acquire(ctx)
 	if err != nil {
