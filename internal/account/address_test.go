@@ -13,6 +13,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/person"
 )
 
@@ -28,10 +29,10 @@ func (b *browser) toInbox(address care.Email) *browser {
 func TestNewAddressIsUsedForNothingUntilItsCodeIsEntered(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
-	b.get("/cim/profile/email").sees(http.StatusOK, seedWords(t, "profile-email")...)
-	b.submit("/cim/profile/email", "email", " Amara.OSEI@gmail.com ").isAt("/cim/profile/email/code").sees(http.StatusOK, seedWords(t, "inbox")...)
+	b.get("/cim/profile/email").sees(http.StatusOK, pagetest.SeedWords(t, "profile-email")...)
+	b.submit("/cim/profile/email", "email", " Amara.OSEI@gmail.com ").isAt("/cim/profile/email/code").sees(http.StatusOK, pagetest.SeedWords(t, "inbox")...)
 
-	if p := h.person(amara); p.Email != amaraMail || p.Pending != newMail {
+	if p := h.Person(amara); p.Email != amaraMail || p.Pending != newMail {
 		t.Fatalf("before the code: %q, waiting %q", p.Email, p.Pending)
 	}
 	h.must(h.DB.Read(t.Context(), func(tx *db.Tx) error {
@@ -40,14 +41,14 @@ func TestNewAddressIsUsedForNothingUntilItsCodeIsEntered(t *testing.T) {
 		}
 		return nil
 	}))
-	code := h.code(newMail)
+	code := h.Emailed(newMail)
 	b.submit("", "code", code[:4]+" "+code[4:]).isAt("/cim/profile/email/done").sees(http.StatusOK, "Your email address is verified", string(newMail))
-	if p := h.person(amara); p.Email != newMail || p.Pending != "" {
+	if p := h.Person(amara); p.Email != newMail || p.Pending != "" {
 		t.Errorf("after the code: %q, waiting %q", p.Email, p.Pending)
 	}
 	// N22: the address before and the one after are told.
 	for _, to := range []care.Email{amaraMail, newMail} {
-		if m := h.mail(to, outbox.AddressChanged); !strings.Contains(m.Text, "/not-me?t=") {
+		if m := h.Mail(to, outbox.AddressChanged); !strings.Contains(m.Text, "/not-me?t=") {
 			t.Errorf("the notice to %s has no way to say \"this wasn't me\"", to)
 		}
 	}
@@ -65,7 +66,7 @@ func TestRefusedDomainSaysWhichAreAccepted(t *testing.T) {
 	if !strings.Contains(b.Page, `href="/help/email-domains"`) {
 		t.Error("no link to the full list")
 	}
-	if h.person(amara).Pending != "" || h.rows("mail_code") != 0 {
+	if h.Person(amara).Pending != "" || h.Count("mail_code") != 0 {
 		t.Error("a refused address was kept or got a code")
 	}
 	b.submit("", "email", string(newMail)).isAt("/cim/profile/email/code")
@@ -74,18 +75,18 @@ func TestRefusedDomainSaysWhichAreAccepted(t *testing.T) {
 func TestChangeOfAddressNeedsAFreshSignIn(t *testing.T) { // ASVS 7.5.1
 	h := newHouse(t)
 	b := h.browser().get("/cim/")
-	h.later(gate.Fresh)
+	h.Clock.Later(gate.Fresh)
 	b.get("/cim/profile/email").isAt("/cim/profile/email").sees(http.StatusOK)
-	if len(h.asked) != 1 {
-		t.Fatalf("asked %d times to sign in, want once", len(h.asked))
+	if len(h.Asked) != 1 {
+		t.Fatalf("asked %d times to sign in, want once", len(h.Asked))
 	}
-	h.later(time.Second)
+	h.Clock.Later(time.Second)
 	b.get("/cim/profile/email").isAt("/cim/profile/email").sees(http.StatusOK)
-	if len(h.asked) != 2 || !h.asked[1].AuthenticatedAfter.Equal(h.DB.Now()) {
-		t.Fatalf("asked %+v", h.asked)
+	if len(h.Asked) != 2 || !h.Asked[1].AuthenticatedAfter.Equal(h.DB.Now()) {
+		t.Fatalf("asked %+v", h.Asked)
 	}
-	h.who = ""
-	h.later(gate.Fresh + time.Second)
+	h.Who = ""
+	h.Clock.Later(gate.Fresh + time.Second)
 	b.Get("/cim/profile/email/verify") // nothing waits for a code
 	b.isAt("/cim/profile")
 	b.Get("/cim/profile/email")
@@ -99,9 +100,9 @@ func TestAddressOfSomebodyElseIsSaidOnlyToWhoReadsItsMailbox(t *testing.T) {
 		t.Errorf("the pages differ:\n%s\n%s", a, b)
 	}
 	taken.submit("", "code", "00000000").sees(http.StatusUnprocessableEntity, "The one-time password is not right")
-	code := h.code(helenMail)
+	code := h.Emailed(helenMail)
 	taken.submit("", "code", code).sees(http.StatusConflict, "This email address cannot be used", "Start again")
-	if h.person(amara).Email != amaraMail || h.person(helen).Email != helenMail {
+	if h.Person(amara).Email != amaraMail || h.Person(helen).Email != helenMail {
 		t.Error("an address changed")
 	}
 }
@@ -109,7 +110,7 @@ func TestAddressOfSomebodyElseIsSaidOnlyToWhoReadsItsMailbox(t *testing.T) {
 func TestWrongCodesAreCountedAndFiveEndTheCode(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().toInbox(newMail)
-	code := h.code(newMail)
+	code := h.Emailed(newMail)
 	wrong := "00000000"
 	if code == wrong {
 		wrong = "11111111"
@@ -121,35 +122,36 @@ func TestWrongCodesAreCountedAndFiveEndTheCode(t *testing.T) {
 	b.submit("", "code", wrong).sees(http.StatusUnprocessableEntity, "1 try left")
 	b.submit("", "code", wrong).sees(http.StatusUnprocessableEntity, "no longer works")
 	b.submit("", "code", code).sees(http.StatusUnprocessableEntity, "no longer works")
-	h.later(mailcode.Pause)
+	h.Clock.Later(mailcode.Pause)
 	b.Submit("", url.Values{"again": {"yes"}})
 	b.isAt("/cim/profile/email/code").sees(http.StatusOK, "We have sent you another One Time Password")
-	b.submit("", "code", h.code(newMail)).isAt("/cim/profile/email/done")
+	b.submit("", "code", h.Emailed(newMail)).isAt("/cim/profile/email/done")
 }
 
 func TestCodeExpiresAfterTenMinutes(t *testing.T) { // N17
 	h := newHouse(t)
 	early, late := h.browser().toInbox("early@nhs.net"), h.browser()
-	earlyCode := h.code("early@nhs.net")
-	h.later(mailcode.Life - time.Second)
+	earlyCode := h.Emailed("early@nhs.net")
+	h.Clock.Later(mailcode.Life - time.Second)
 	early.submit("", "code", earlyCode).isAt("/cim/profile/email/done")
 	late.toInbox("late@nhs.net")
-	lateCode := h.code("late@nhs.net")
-	h.later(mailcode.Life + time.Second)
+	lateCode := h.Emailed("late@nhs.net")
+	h.Clock.Later(mailcode.Life + time.Second)
 	late.submit("", "code", lateCode).sees(http.StatusUnprocessableEntity, "works for 10 minutes, and this one is older")
 }
 
 func TestAnotherCodeIsSentOnceAMinute(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().toInbox(newMail)
-	h.later(mailcode.Pause - time.Second)
+	h.Clock.Later(mailcode.Pause - time.Second)
 	b.Submit("", url.Values{"again": {"yes"}})
-	b.check().sees(http.StatusUnprocessableEntity, "once a minute")
-	h.later(2 * time.Second)
-	first := h.code(newMail)
+	b.Check()
+	b.sees(http.StatusUnprocessableEntity, "once a minute")
+	h.Clock.Later(2 * time.Second)
+	first := h.Emailed(newMail)
 	b.Submit("", url.Values{"again": {"yes"}})
 	b.sees(http.StatusOK, "another One Time Password")
-	second := h.code(newMail)
+	second := h.Emailed(newMail)
 	if first != second {
 		b.submit("", "code", first).sees(http.StatusUnprocessableEntity, "not right")
 	}
@@ -160,10 +162,10 @@ func TestFormOfTheCodeSentTwiceCountsOnce(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().toInbox(newMail)
 	again := b.At
-	code := h.code(newMail)
+	code := h.Emailed(newMail)
 	b.submit("", "code", code).isAt("/cim/profile/email/done")
 	b.get(again).submit("", "code", code).isAt("/cim/profile/email/done")
-	if n := h.rows("audit_entry WHERE action = 'address.verified'"); n != 1 {
+	if n := h.Count("audit_entry WHERE action = 'address.verified'"); n != 1 {
 		t.Errorf("verified %d times", n)
 	}
 }
@@ -173,28 +175,28 @@ func TestOlderTabWithAnotherAddressChangesNothing(t *testing.T) {
 	b := h.browser().toInbox("first@nhs.net")
 	first := b.At
 	b.toInbox("second@nhs.net")
-	code := h.code("first@nhs.net")
+	code := h.Emailed("first@nhs.net")
 	b.get(first).submit("", "code", code).sees(http.StatusConflict, "You started again with another email address")
-	if p := h.person(amara); p.Email != amaraMail || p.Pending != "second@nhs.net" {
+	if p := h.Person(amara); p.Email != amaraMail || p.Pending != "second@nhs.net" {
 		t.Errorf("now %q, waiting %q", p.Email, p.Pending)
 	}
 }
 
 func TestAddressThatWaitsCanBeVerifiedLater(t *testing.T) {
 	h := newHouse(t)
-	h.write(func(tx *db.Tx) error { return person.SetPending(tx, amara, newMail) })
+	h.Write(func(tx *db.Tx) error { return person.SetPending(tx, amara, newMail) })
 	b := h.browser().get("/cim/profile").sees(http.StatusOK, "New email address", "Not verified")
 	b.get("/cim/profile/email/verify").sees(http.StatusOK, string(newMail))
-	b.submit("").isAt("/cim/profile/email/code").submit("", "code", h.code(newMail)).isAt("/cim/profile/email/done")
+	b.submit("").isAt("/cim/profile/email/code").submit("", "code", h.Emailed(newMail)).isAt("/cim/profile/email/done")
 	b.get("/cim/profile/email/verify").isAt("/cim/profile")
 }
 
 func TestWaitingAddressOfARefusedDomainGetsNoCode(t *testing.T) {
 	h := newHouse(t)
-	h.write(func(tx *db.Tx) error { return person.SetPending(tx, amara, "amara@evil.example") })
+	h.Write(func(tx *db.Tx) error { return person.SetPending(tx, amara, "amara@evil.example") })
 	b := h.browser().get("/cim/profile/email/verify").submit("")
 	b.sees(http.StatusUnprocessableEntity, "evil.example is not an accepted email domain")
-	if h.rows("mail_code") != 0 {
+	if h.Count("mail_code") != 0 {
 		t.Error("a code was sent")
 	}
 }
@@ -217,15 +219,15 @@ func TestJourneyOfAnAddressEndsWithAWayOn(t *testing.T) {
 		{"another step", func() *browser { return b.get("/cim/profile/email/done?j=" + j) }, http.StatusConflict, "That step is not the next one"},
 		{"another person", func() *browser {
 			session := *b
-			h.who = helen
+			h.Who = helen
 			session.Get("/cim/") // still Amara
 			session.Submit("/not-you", nil)
 			return session.get(at)
 		}, http.StatusForbidden, "Somebody else is signed in now"},
 		{"expired", func() *browser {
-			h.who = amara
+			h.Who = amara
 			c := h.browser().toInbox("third@nhs.net")
-			h.later(journeyLife)
+			h.Clock.Later(journeyLife)
 			return c.get(c.At)
 		}, http.StatusGone, "You took longer than we allow"},
 	} {
@@ -242,7 +244,7 @@ func TestReloadAndBackShowTheSamePage(t *testing.T) {
 	if first, again := b.Text(), b.get(at).Text(); first != again {
 		t.Error("a reload shows another page")
 	}
-	code := h.code(newMail)
+	code := h.Emailed(newMail)
 	b.submit("", "code", "000").sees(http.StatusUnprocessableEntity)
 	b.get(at).submit("", "code", code).isAt("/cim/profile/email/done").get(b.At).sees(http.StatusOK, "verified")
 }
@@ -252,8 +254,9 @@ func TestFormWithoutItsTokenChangesNothing(t *testing.T) { // N18
 	b := h.browser().get("/cim/profile/email")
 	j := b.Field("j")
 	b.Post("/cim/profile/email", url.Values{"csrf": {"forged"}, "j": {j}, "email": {string(newMail)}})
-	b.check().sees(http.StatusForbidden, "Please try that again")
-	if h.person(amara).Pending != "" {
+	b.Check()
+	b.sees(http.StatusForbidden, "Please try that again")
+	if h.Person(amara).Pending != "" {
 		t.Error("a forged form set an address")
 	}
 }
@@ -261,7 +264,7 @@ func TestFormWithoutItsTokenChangesNothing(t *testing.T) { // N18
 func TestSessionThatEndsMidwayComesBackToTheSamePage(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().toInbox(newMail)
-	at, code := b.At, h.code(newMail)
+	at, code := b.At, h.Emailed(newMail)
 	form := url.Values{"j": {b.Field("j")}, "code": {code}, "csrf": {b.Field("csrf")}}
 	b.Submit("/signout", nil)
 	b.Post("/cim/profile/email/code", form)

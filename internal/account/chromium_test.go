@@ -79,13 +79,13 @@ func (h *house) walk() []state {
 	keep("email refused", b.submit("", "email", "amara.osei@"+strings.Repeat("long", 15)+".example"))
 	keep("inbox", b.submit("", "email", string(newMail)))
 	keep("inbox, wrong code", b.submit("", "code", "00000000"))
-	h.code(newMail)
-	h.later(mailcode.Pause)
+	h.Emailed(newMail)
+	h.Clock.Later(mailcode.Pause)
 	b.Submit("", url.Values{"again": {"yes"}})
 	keep("inbox, another code", b)
 	keep("profile, address waits", h.browser().get("/cim/profile"))
 	keep("verify", h.browser().get("/cim/profile/email/verify"))
-	keep("email done", b.submit("", "code", h.code(newMail)))
+	keep("email done", b.submit("", "code", h.Emailed(newMail)))
 	keep("authenticators", b.get("/cim/authenticators"))
 	keep("password", b.get("/cim/password"))
 	keep("password refused", b.submit("/cim/password", "password", "short", "confirm", ""))
@@ -109,17 +109,17 @@ func (h *house) walkForgotten() []state {
 		states = append(states, state{name, b.Page})
 		return b
 	}
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	b := h.browser()
 	keep("forgotten", b.get(pathForgotten))
 	keep("forgotten, mistyped", b.submit("", "email", "x"))
 	keep("forgotten inbox", b.submit("", "email", string(newMail)))
-	keep("forgotten password", b.submit("", "code", h.code(newMail)))
+	keep("forgotten password", b.submit("", "code", h.Emailed(newMail)))
 	keep("forgotten app", b.submit("", "password", newPassword+"2", "confirm", newPassword+"2"))
 	keep("forgotten app, mistyped", b.submit("", "code", "12"))
 	keep("forgotten done", b.submit("", "code", h.phone(amara)))
-	h.mail(newMail, outbox.PasswordChanged)
-	link := notMe.FindString(h.mail(newMail, outbox.PasswordChanged).Text)
+	h.Mail(newMail, outbox.PasswordChanged)
+	link := notMe.FindString(h.Mail(newMail, outbox.PasswordChanged).Text)
 	lost := h.browser().get("/cim/authenticators/lost?id=" + h.record(amara).ID)
 	keep("reported", lost.submit("/cim/authenticators/lost"))
 	keep("not me", b.get(link))
@@ -132,7 +132,7 @@ func (h *house) walkForgotten() []state {
 // furnish adds what makes pages long: a notice, roles, an address that waits.
 func (h *house) furnish() {
 	h.t.Helper()
-	h.write(func(tx *db.Tx) error {
+	h.Write(func(tx *db.Tx) error {
 		now := tx.Now()
 		if err := notice.Put(tx, notice.Notice{
 			ID: "upgrade", Show: notice.Window{From: now, Until: now.Add(24 * time.Hour)},

@@ -16,17 +16,17 @@ func TestSigningOutEndsTheSessionAndItsCookie(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/")
 	b.get("/signout").sees(http.StatusOK, "Do you want to sign out?", "Dr Amara OSEI")
-	if h.rows("session WHERE ended_at = 0") != 1 {
+	if h.Count("session WHERE ended_at = 0") != 1 {
 		t.Fatal("looking signed out")
 	}
 	b.submit("/signout").isAt("/signout").sees(http.StatusOK, "You have signed out")
-	if h.rows("session WHERE ended_at = 0") != 0 {
+	if h.Count("session WHERE ended_at = 0") != 0 {
 		t.Error("the session lives on")
 	}
-	if h.rows("audit_entry WHERE action = 'session.ended'") != 1 {
+	if h.Count("audit_entry WHERE action = 'session.ended'") != 1 {
 		t.Error("no audit entry")
 	}
-	h.who = ""
+	h.Who = ""
 	b.Get("/cim/")
 	b.isAt("/signin")
 	// Twice, from an old tab: nothing more to do, and no error.
@@ -59,10 +59,10 @@ func TestNotYouSaysWhoIsNotSignedInAnyMore(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/profile")
 	b.submit("/not-you").isAt("/not-you").sees(http.StatusOK, "Dr Amara OSEI is signed out", "You can now sign in as yourself")
-	if h.rows("session WHERE ended_at = 0") != 0 {
+	if h.Count("session WHERE ended_at = 0") != 0 {
 		t.Error("the session lives on")
 	}
-	h.later(shownLife)
+	h.Clock.Later(shownLife)
 	b.get(b.At).sees(http.StatusOK, "You have signed out")
 	b.get("/not-you?j=forged").sees(http.StatusOK, "You have signed out")
 }
@@ -74,7 +74,7 @@ func TestThisWasNotMe(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/password")
 	b.submit("/cim/password", "password", newPassword, "confirm", newPassword)
-	text := h.mail(amaraMail, outbox.PasswordChanged).Text
+	text := h.Mail(amaraMail, outbox.PasswordChanged).Text
 	link := notMe.FindString(text)
 	if link == "" {
 		t.Fatalf("no link in the notice:\n%s", text)
@@ -83,19 +83,19 @@ func TestThisWasNotMe(t *testing.T) {
 	// Whoever reads the mail is in a browser of their own, not signed in.
 	reader := h.browser()
 	reader.get(link).sees(http.StatusOK, "Was this not you?", "every session of yours ends")
-	if h.rows("session WHERE ended_at = 0") != 1 || !h.record(amara).SuspendedAt.IsZero() {
+	if h.Count("session WHERE ended_at = 0") != 1 || !h.record(amara).SuspendedAt.IsZero() {
 		t.Fatal("opening the link changed something: programs that look at mail do that")
 	}
 	reader.submit("/not-me").isAt("/not-me/done").sees(http.StatusOK, "Your identity is locked", "Call your Registration Authority now")
-	if h.rows("session WHERE ended_at = 0") != 0 || h.record(amara).SuspendedAt.IsZero() {
+	if h.Count("session WHERE ended_at = 0") != 0 || h.record(amara).SuspendedAt.IsZero() {
 		t.Error("a session lives on, or the authenticator")
 	}
-	h.mail(amaraMail, outbox.AuthenticatorSuspended)
+	h.Mail(amaraMail, outbox.AuthenticatorSuspended)
 	reader.get(link).submit("/not-me").isAt("/not-me/done") // twice is as good as once
 
-	h.later(240*time.Hour - time.Second)
+	h.Clock.Later(240*time.Hour - time.Second)
 	reader.get(link).sees(http.StatusOK)
-	h.later(time.Second)
+	h.Clock.Later(time.Second)
 	reader.get(link).sees(http.StatusGone, "This link no longer works", "Get help if somebody else uses your identity")
 	reader.get("/not-me?t=forged").sees(http.StatusGone, "This link no longer works")
 	reader.get("/not-me").sees(http.StatusGone)

@@ -26,7 +26,7 @@ func (b *browser) forgets(address care.Email) *browser {
 // toApp goes from there as far as the page of the app's code.
 func (b *browser) toApp(address care.Email) *browser {
 	b.h.t.Helper()
-	b.submit("", "code", b.h.code(address)).isAt(pathForgottenNew)
+	b.submit("", "code", b.h.Emailed(address)).isAt(pathForgottenNew)
 	return b.submit("", "password", newPassword, "confirm", newPassword).isAt(pathForgottenApp)
 }
 
@@ -43,7 +43,7 @@ func TestForgottenPasswordIsReplacedWithMailboxAndApp(t *testing.T) { // ASVS 6.
 	h := newHouse(t)
 	elsewhere := h.browser().get("/cim/")
 	b := h.browser().forgets(amaraMail)
-	b.submit("", "code", h.code(amaraMail)).isAt(pathForgottenNew)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathForgottenNew)
 	b.submit("", "password", "osei amara", "confirm", "osei amara").sees(http.StatusUnprocessableEntity, "must not be your name")
 	b.submit("", "password", newPassword, "confirm", newPassword).isAt(pathForgottenApp).sees(http.StatusOK, "Check your authenticator app")
 	if strings.Contains(b.At+b.Page, "walnut") {
@@ -54,8 +54,8 @@ func TestForgottenPasswordIsReplacedWithMailboxAndApp(t *testing.T) { // ASVS 6.
 	if !h.signsInWith(newPassword) || h.signsInWith(amaraPassword) {
 		t.Error("the new password is not the one that counts")
 	}
-	h.mail(amaraMail, outbox.PasswordChanged)
-	h.who = ""
+	h.Mail(amaraMail, outbox.PasswordChanged)
+	h.Who = ""
 	elsewhere.Get("/cim/")
 	elsewhere.isAt("/signin")
 }
@@ -80,11 +80,11 @@ func TestCodeOfTheAppWorksOnce(t *testing.T) { // N16
 	h := newHouse(t)
 	code := h.phone(amara)
 	h.browser().forgets(amaraMail).toApp(amaraMail).submit("", "code", code).isAt(pathForgottenDone)
-	h.later(mailcode.Pause)
-	h.at(h.DB.Now().Add(-mailcode.Pause)) // the same half minute, another journey
+	h.Clock.Later(mailcode.Pause)
+	h.Clock.Set(h.DB.Now().Add(-mailcode.Pause)) // the same half minute, another journey
 	b := h.browser().forgets(amaraMail).toApp(amaraMail)
 	b.submit("", "code", code).sees(http.StatusUnprocessableEntity, "this one was used already")
-	h.later(30 * time.Second)
+	h.Clock.Later(30 * time.Second)
 	b.submit("", "code", h.phone(amara)).isAt(pathForgottenDone)
 }
 
@@ -103,29 +103,25 @@ func TestGuessesOfTheAppCodeAreThrottled(t *testing.T) { // decision 9
 
 func TestUnknownAddressesLookLikeKnownOnes(t *testing.T) { // ASVS 6.3.8
 	h := newHouse(t)
-	h.write(func(tx *db.Tx) error {
+	h.Write(func(tx *db.Tx) error {
 		return person.Close(tx, helen, person.Closure{Reason: "Left", At: tx.Now()})
 	})
 	known := h.browser().forgets(amaraMail)
 	text := strings.ReplaceAll(known.Text(), string(amaraMail), "X")
-	rows, mails := h.rows("mail_code"), h.rows("outbox")
+	rows, mails := h.Count("mail_code"), h.Count("outbox")
 	for i, address := range []care.Email{"nobody.here@nhs.net", helenMail, newMail} {
 		b := h.browser().forgets(address)
 		if got := strings.ReplaceAll(b.Text(), string(address), "X"); got != text {
 			t.Errorf("the page for %s differs:\n%s\n%s", address, got, text)
 		}
-		if h.rows("mail_code") != rows+i+1 || h.rows("outbox") != mails+i+1 {
+		if h.Count("mail_code") != rows+i+1 || h.Count("outbox") != mails+i+1 {
 			t.Errorf("other rows were written for %s", address)
 		}
 		b.submit("", "code", "00000000").sees(http.StatusUnprocessableEntity, "The one-time password is not right", "4 tries left")
 	}
 	known.submit("", "code", "00000000").sees(http.StatusUnprocessableEntity, "4 tries left")
-	known.submit("", "code", h.code(amaraMail)).isAt(pathForgottenNew)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, m := range h.mails {
-		t.Errorf("a mail went to %s", m.To)
-	}
+	known.submit("", "code", h.Emailed(amaraMail)).isAt(pathForgottenNew)
+	h.NoMail()
 }
 
 func TestForgottenPasswordHasAWayOnFromEveryPage(t *testing.T) {
@@ -149,16 +145,17 @@ func TestForgottenPasswordHasAWayOnFromEveryPage(t *testing.T) {
 	b.get(inbox)
 	b.Submit("", url.Values{"code": {"1"}, "csrf": {"forged"}})
 	b.sees(http.StatusForbidden)
-	h.later(mailcode.Pause)
+	h.Clock.Later(mailcode.Pause)
 	b.get(inbox)
-	first := h.code(amaraMail)
+	first := h.Emailed(amaraMail)
 	b.Submit("", url.Values{"again": {"yes"}})
-	b.check().sees(http.StatusOK, "another One Time Password")
-	if second := h.code(amaraMail); second != first {
+	b.Check()
+	b.sees(http.StatusOK, "another One Time Password")
+	if second := h.Emailed(amaraMail); second != first {
 		b.submit("", "code", first).sees(http.StatusUnprocessableEntity, "not right")
 		b.submit("", "code", second).isAt(pathForgottenNew)
 	}
-	h.later(journeyLife)
+	h.Clock.Later(journeyLife)
 	b.submit("", "password", newPassword, "confirm", newPassword).sees(http.StatusGone, "You took longer than we allow", "Start again")
 }
 
@@ -167,6 +164,6 @@ func TestJourneyOfAForgottenPasswordEndsWithItsUse(t *testing.T) {
 	b := h.browser().forgets(amaraMail).toApp(amaraMail)
 	last := b.At
 	b.submit("", "code", h.phone(amara)).isAt(pathForgottenDone).get(b.At).sees(http.StatusOK, "Your password is changed")
-	h.later(30 * time.Second)
+	h.Clock.Later(30 * time.Second)
 	b.get(last).submit("", "code", h.phone(amara)).sees(http.StatusConflict, "That one-time password was used already")
 }

@@ -9,6 +9,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/notice"
+	"carekey.dev/carekey/internal/page/pagetest"
 )
 
 func TestWhoIsNotSignedInIsSentToSignInAndComesBack(t *testing.T) {
@@ -19,7 +20,7 @@ func TestWhoIsNotSignedInIsSentToSignInAndComesBack(t *testing.T) {
 		if b.At != path {
 			t.Errorf("came back to %s, want %s", b.At, path)
 		}
-		asked := h.asked[len(h.asked)-1]
+		asked := h.Asked[len(h.Asked)-1]
 		if asked.ACR != care.AAL2OrAAL3Any || asked.ReturnTo != path || !asked.AuthenticatedAfter.IsZero() {
 			t.Errorf("%s asked for %+v", path, asked)
 		}
@@ -29,7 +30,7 @@ func TestWhoIsNotSignedInIsSentToSignInAndComesBack(t *testing.T) {
 
 func TestHomePageKeepsTheWordsOfSeedZero(t *testing.T) {
 	h := newHouse(t)
-	b := h.browser().get("/cim/").sees(http.StatusOK, seedWords(t, "cim-home")...)
+	b := h.browser().get("/cim/").sees(http.StatusOK, pagetest.SeedWords(t, "cim-home")...)
 	for _, title := range []string{"Renew your own smartcard", "Change smartcard passcode", "Find organisation"} {
 		if strings.Contains(b.Page, ">"+title+"</a>") {
 			t.Errorf("%q is a link, but its room is not built", title)
@@ -47,17 +48,17 @@ func TestNoticeIsSeenBetweenItsDatesUntilItIsDismissed(t *testing.T) {
 	h := newHouse(t)
 	from := h.DB.Now().Add(time.Hour)
 	const text = "Care Identity Management and self-service smartcard unlock will be unavailable from 9:00am to 7:00pm on Saturday 2 January."
-	h.write(func(tx *db.Tx) error {
+	h.Write(func(tx *db.Tx) error {
 		return notice.Put(tx, notice.Notice{ID: "n1", Show: notice.Window{From: from, Until: from.Add(time.Hour)}, Text: text})
 	})
 	seen := func(b *browser) bool { return strings.Contains(b.get("/cim/").sees(http.StatusOK).Text(), text) }
 
 	b := h.browser()
-	h.at(from.Add(-time.Second))
+	h.Clock.Set(from.Add(-time.Second))
 	if seen(b) {
 		t.Error("seen before its time")
 	}
-	h.at(from)
+	h.Clock.Set(from)
 	if !seen(b) {
 		t.Error("not seen in its time")
 	}
@@ -68,7 +69,7 @@ func TestNoticeIsSeenBetweenItsDatesUntilItIsDismissed(t *testing.T) {
 	if !seen(h.browser()) {
 		t.Error("dismissed in one browser, gone in another")
 	}
-	h.at(from.Add(time.Hour))
+	h.Clock.Set(from.Add(time.Hour))
 	if seen(h.browser()) {
 		t.Error("seen after its time")
 	}

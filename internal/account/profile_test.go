@@ -17,7 +17,7 @@ import (
 func TestProfileShowsWhoIsSignedInAndTheirRoles(t *testing.T) {
 	h := newHouse(t)
 	h.browser().get("/cim/profile").sees(http.StatusOK, "You have no role yet")
-	h.write(func(tx *db.Tx) error {
+	h.Write(func(tx *db.Tx) error {
 		if err := organisation.Put(tx, organisation.Organisation{Code: "Z84001", Name: "HARBOUR STREET SURGERY", Type: "gp_practice"}); err != nil {
 			return err
 		}

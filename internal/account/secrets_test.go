@@ -52,13 +52,13 @@ func TestLostPhoneIsSuspendedAndItsSessionsEnd(t *testing.T) {
 	if !h.record(amara).SuspendedAt.IsZero() {
 		t.Fatal("looking suspended it")
 	}
-	h.later(time.Hour - time.Minute) // at any age of the sign-in
+	h.Clock.Later(time.Hour - time.Minute) // at any age of the sign-in
 	b.submit("/cim/authenticators/lost").isAt("/cim/authenticators/reported").sees(http.StatusOK, "Microsoft Authenticator is suspended", "Tell your Registration Authority")
 	if h.record(amara).SuspendedAt.IsZero() {
 		t.Error("it is not suspended")
 	}
-	h.mail(amaraMail, outbox.AuthenticatorSuspended)
-	h.who = ""
+	h.Mail(amaraMail, outbox.AuthenticatorSuspended)
+	h.Who = ""
 	for _, c := range []*browser{b, elsewhere} {
 		c.Get("/cim/")
 		c.isAt("/signin")
@@ -93,7 +93,7 @@ func TestNewPasswordEndsOtherSessions(t *testing.T) {
 		}
 	}
 	b.submit("/cim/password", "password", newPassword, "confirm", newPassword).isAt("/cim/password/done").sees(http.StatusOK, "Your password is changed")
-	h.mail(amaraMail, outbox.PasswordChanged)
+	h.Mail(amaraMail, outbox.PasswordChanged)
 
 	who := throttle.Subject{}
 	if _, err := h.App.PasswordStep(t.Context(), amaraMail, amaraPassword, who); !fault.Has(err, fault.WrongEmailOrPassword) {
@@ -102,7 +102,7 @@ func TestNewPasswordEndsOtherSessions(t *testing.T) {
 	if _, err := h.App.PasswordStep(t.Context(), amaraMail, newPassword, who); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
-	h.who = ""
+	h.Who = ""
 	elsewhere.Get("/cim/")
 	elsewhere.isAt("/signin")
 	b.get("/cim/").isAt("/cim/")
@@ -112,10 +112,10 @@ func TestSecretsNeedAFreshSignIn(t *testing.T) { // ASVS 7.5.1
 	h := newHouse(t)
 	for _, path := range []string{"/cim/password", "/cim/recovery-codes"} {
 		b := h.browser().get("/cim/")
-		h.later(gate.Fresh + time.Second)
-		before := len(h.asked)
+		h.Clock.Later(gate.Fresh + time.Second)
+		before := len(h.Asked)
 		b.get(path).isAt(path).sees(http.StatusOK)
-		if len(h.asked) != before+1 || h.asked[before].AuthenticatedAfter.IsZero() {
+		if len(h.Asked) != before+1 || h.Asked[before].AuthenticatedAfter.IsZero() {
 			t.Errorf("%s asked for no new sign-in", path)
 		}
 	}
@@ -124,10 +124,10 @@ func TestSecretsNeedAFreshSignIn(t *testing.T) { // ASVS 7.5.1
 func TestFormOfASecretDoesNotOutliveItsJourney(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/password")
-	h.later(journeyLife - time.Second)
+	h.Clock.Later(journeyLife - time.Second)
 	b.submit("/cim/password", "password", newPassword, "confirm", newPassword).isAt("/cim/password/done")
 	b.get("/cim/password")
-	h.later(journeyLife)
+	h.Clock.Later(journeyLife)
 	b.submit("/cim/password", "password", newPassword+"2", "confirm", newPassword+"2").sees(http.StatusGone, "Start again")
 	b.get("/cim/recovery-codes").submit("/cim/recovery-codes", "j", "forged").sees(http.StatusBadRequest, "This page cannot go on", "Start again")
 }
@@ -142,21 +142,21 @@ func TestRecoveryCodesAreShownOnceToTheirOwner(t *testing.T) {
 	if len(codes) != recovery.Codes {
 		t.Fatalf("%d codes, want %d", len(codes), recovery.Codes)
 	}
-	h.mail(amaraMail, outbox.RecoveryCodesMade)
+	h.Mail(amaraMail, outbox.RecoveryCodesMade)
 	if _, err := h.Recovery.Check(t.Context(), amara, codes[3], throttle.Subject{}); err != nil {
 		t.Errorf("a code that was shown: %v", err)
 	}
 	at := b.At
 	b.get("/cim/authenticators").sees(http.StatusOK, "10 left")
 
-	h.later(shownLife - time.Second)
+	h.Clock.Later(shownLife - time.Second)
 	b.get(at).sees(http.StatusOK, codes[0])
 	h.browser().get(at).sees(http.StatusForbidden, "Start again in this browser")
-	h.who = helen
+	h.Who = helen
 	b.submit("/not-you")
 	b.get(at).sees(http.StatusForbidden, "Somebody else is signed in now")
-	h.later(2 * time.Second)
-	h.who = amara
+	h.Clock.Later(2 * time.Second)
+	h.Who = amara
 	b.get("/signout").submit("/signout")
 	b.get(at).sees(http.StatusGone)
 }
@@ -174,7 +174,7 @@ func TestNewRecoveryCodesEndTheOldOnes(t *testing.T) {
 func TestSuspendedAppHasNoSecretsToChange(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/authenticators")
-	h.write(func(tx *db.Tx) error { return credential.Suspend(tx, h.record(amara).ID, "test") })
+	h.Write(func(tx *db.Tx) error { return credential.Suspend(tx, h.record(amara).ID, "test") })
 	b.get("/cim/password").sees(http.StatusNotFound, "That authenticator is not there")
 	b.get("/cim/authenticators").sees(http.StatusOK, "Suspended on 20 November 2026", "Replace with a new phone")
 	if strings.Contains(b.Page, "Report as lost") || strings.Contains(b.Page, "Make new ones") {

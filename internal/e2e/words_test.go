@@ -2,37 +2,18 @@ package e2e
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-)
 
-// seedWords are the words that each page keeps: page, then exact words.
-func seedWords(t *testing.T) map[string][]string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "internal", "server", "testdata", "seed-words.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	words := map[string][]string{}
-	for line := range strings.Lines(string(content)) {
-		page, said, ok := strings.Cut(strings.TrimRight(line, "\n"), "\t")
-		if !ok {
-			t.Fatalf("the golden file has the line %q", line)
-		}
-		words[page] = append(words[page], said)
-	}
-	return words
-}
+	"carekey.dev/carekey/internal/page/pagetest"
+)
 
 // TestTheWordsThatWorkersKnowAreOnTheirPages walks every page of the golden
 // file, and fails if it names one that was not walked.
 func TestTheWordsThatWorkersKnowAreOnTheirPages(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	words := seedWords(t)
+	words := pagetest.SeedPages(t)
 	b := newBrowser(t, withoutJavaScript)
 	says := func(page string, unless ...string) {
 		t.Helper()

@@ -12,6 +12,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/gate/gatetest"
+	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/relyingparty"
 )
 
@@ -200,7 +201,7 @@ func TestBookmarkOfTheSeed(t *testing.T) {
 func TestBookmarkThatDoesNotExistHere(t *testing.T) {
 	h := newHouse(t)
 	register(h.Rig)
-	good := values("realm", "/nhsidentity/healthcare", "authIndexType", "service", "authIndexValue", "AAL2AuthDecisionTree")
+	good := pagetest.Fields("realm", "/nhsidentity/healthcare", "authIndexType", "service", "authIndexValue", "AAL2AuthDecisionTree")
 	for name, c := range map[string]struct {
 		field, value string
 		status       int

@@ -98,48 +98,19 @@ func (v *visitor) get(path string) *visitor { v.h.t.Helper(); v.Get(path); retur
 
 func (v *visitor) submit(action string, pairs ...string) *visitor {
 	v.h.t.Helper()
-	v.Submit(action, values(pairs...))
+	v.Submit(action, pagetest.Fields(pairs...))
 	return v.check()
 }
 
-func (v *visitor) check() *visitor {
-	v.h.t.Helper()
-	if strings.Contains(v.Page, "<main") {
-		pagetest.Check(v.h.t, v.Page)
-	}
-	return v
-}
+func (v *visitor) check() *visitor { v.h.t.Helper(); v.Check(); return v }
 
-func values(pairs ...string) url.Values {
-	fields := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		fields.Set(pairs[i], pairs[i+1])
-	}
-	return fields
-}
-
-// sees fails the test unless the page has this status and says these words.
 func (v *visitor) sees(status int, words ...string) *visitor {
 	v.h.t.Helper()
-	if v.Status != status {
-		v.h.t.Fatalf("%s answered %d, want %d:\n%s", v.At, v.Status, status, v.Text())
-	}
-	for _, w := range words {
-		if !strings.Contains(v.Text(), w) {
-			v.h.t.Fatalf("%s does not say %q:\n%s", v.At, w, v.Text())
-		}
-	}
+	v.Sees(status, words...)
 	return v
 }
 
-// isAt fails the test unless the browser is at the path.
-func (v *visitor) isAt(path string) *visitor {
-	v.h.t.Helper()
-	if at, _, _ := strings.Cut(v.At, "?"); at != path {
-		v.h.t.Fatalf("the browser is at %s, want %s:\n%s", at, path, v.Text())
-	}
-	return v
-}
+func (v *visitor) isAt(path string) *visitor { v.h.t.Helper(); v.IsAt(path); return v }
 
 // follow opens the link with this text.
 func (v *visitor) follow(text string) *visitor {

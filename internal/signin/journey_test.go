@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/gate/gatetest"
+	"carekey.dev/carekey/internal/page/pagetest"
 )
 
 // journeyPages are the pages of a journey, with a form of each.
 var journeyPages = map[string]url.Values{
-	"/signin/email":    values("email", string(amara.Email)),
-	"/signin/password": values("password", gatetest.Password),
-	"/signin/code":     values("code", "123456"),
-	"/signin/no-phone": values("way", "another"),
+	"/signin/email":    pagetest.Fields("email", string(amara.Email)),
+	"/signin/password": pagetest.Fields("password", gatetest.Password),
+	"/signin/code":     pagetest.Fields("code", "123456"),
+	"/signin/no-phone": pagetest.Fields("way", "another"),
 }
 
 // broken asks for every page of a journey, and sends every form, with the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/page/pagetest"
 )
 
 // TestMethodsOfTheServiceInTheSeedsOrder: what is asked for and what the
@@ -65,7 +66,7 @@ func TestMethodThatCannotBeUsedIsRefused(t *testing.T) {
 		"authenticator_app": {strict, "None of these login methods is available here yet"},
 	} {
 		v := h.asked(c.req)
-		v.Post("/signin", values("req", v.Field("req"), "method", method))
+		v.Post("/signin", pagetest.Fields("req", v.Field("req"), "method", method))
 		v.check().sees(http.StatusUnprocessableEntity, c.words).isAt("/signin")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -58,7 +59,7 @@ func TestRoleIsAskedForIfThereIsAChoice(t *testing.T) {
 // pick sends the form of the roles, past that of the search.
 func (v *visitor) pick(role string) *visitor {
 	v.h.t.Helper()
-	v.Post("/signin/role", values("req", v.Field("req"), "q", v.Field("q"), "role", role))
+	v.Post("/signin/role", pagetest.Fields("req", v.Field("req"), "q", v.Field("q"), "role", role))
 	return v.check()
 }
 

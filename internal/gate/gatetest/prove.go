@@ -1,12 +1,10 @@
 package gatetest
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"time"
 
 	"github.com/pquerna/otp/totp"
@@ -16,7 +14,6 @@ import (
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate"
-	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
 	"carekey.dev/carekey/internal/throttle"
@@ -70,19 +67,11 @@ func (r *Rig) CodeProof(who Who) credential.Proof {
 	return p
 }
 
-var eightDigits = regexp.MustCompile(`\b[0-9]{8}\b`)
-
 // Mailbox proves that the person reads the address, for a journey.
 func (r *Rig) Mailbox(journey string, uid care.UID, address care.Email) credential.Proof {
 	r.t.Helper()
 	r.must(r.MailCode.Send(r.t.Context(), mailcode.Request{Journey: journey, Purpose: "register", UID: uid, Address: address, Deliver: true}))
-	code := ""
-	for _, m := range r.Mails() {
-		if m.Template == outbox.OneTimePassword && m.To == address {
-			code = eightDigits.FindString(m.Text)
-		}
-	}
-	p, err := r.MailCode.Check(r.t.Context(), journey, code)
+	p, err := r.MailCode.Check(r.t.Context(), journey, r.Emailed(address))
 	r.must(err)
 	return p
 }
@@ -194,25 +183,4 @@ func (r *Rig) Count(from string, args ...any) (n int) {
 	r.t.Helper()
 	r.Read(func(tx *db.Tx) error { return tx.Row(`SELECT count(*) FROM `+from, args...).Scan(&n) })
 	return n
-}
-
-// Mails delivers what waits in the outbox and returns it.
-func (r *Rig) Mails() []outbox.Mail {
-	r.t.Helper()
-	waiting := r.Count(`outbox WHERE kind = 'mail' AND state = 'queued'`)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); r.Outbox.Run(ctx) }()
-	defer func() { stop(); <-done }()
-	late := time.After(20 * time.Second)
-	var mails []outbox.Mail
-	for range waiting {
-		select {
-		case m := <-r.mails:
-			mails = append(mails, m)
-		case <-late:
-			r.t.Fatalf("%d of %d mails came", len(mails), waiting)
-		}
-	}
-	return mails
 }

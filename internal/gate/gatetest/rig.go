@@ -67,6 +67,7 @@ type Rig struct {
 
 	t     testing.TB
 	mails chan outbox.Mail
+	kept  []outbox.Mail // delivered, and not asked for yet
 }
 
 // Clock is the time of every node.
@@ -110,10 +111,16 @@ func Each(t *testing.T, test func(t *testing.T, r *Rig)) {
 // Open is Each on SQLite alone, with the tables of more rooms.
 func Open(t testing.TB, more ...fs.FS) *Rig {
 	t.Helper()
-	clock := NewClock()
-	r := New(t, dbtest.OpenAt(t, clock.Now, Schemas(more...)...), clock)
+	r := Empty(t, more...)
 	r.Fill()
 	return r
+}
+
+// Empty is Open without the people.
+func Empty(t testing.TB, more ...fs.FS) *Rig {
+	t.Helper()
+	clock := NewClock()
+	return New(t, dbtest.OpenAt(t, clock.Now, Schemas(more...)...), clock)
 }
 
 // Nodes are several nodes on one PostgreSQL database.
@@ -160,23 +167,35 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 // Fill makes the three people and their authenticators.
 func (r *Rig) Fill() {
 	r.t.Helper()
+	r.People(
+		person.Person{UID: Amara.UID, Title: "Dr", GivenName: "Amara", FamilyName: "OSEI", IDAssuranceLevel: 3, Email: Amara.Email},
+		person.Person{UID: Helen.UID, Title: "Mrs", GivenName: "Helen", FamilyName: "MARSH", IDAssuranceLevel: 3, Email: Helen.Email},
+		person.Person{UID: Owen.UID, Title: "Mr", GivenName: "Owen", FamilyName: "BELL", IDAssuranceLevel: 3, Pending: Owen.Email},
+	)
+	for _, who := range []Who{Amara, Helen} {
+		r.Phone(who.UID, who.Secret)
+	}
+}
+
+// People makes people.
+func (r *Rig) People(people ...person.Person) {
+	r.t.Helper()
 	r.Write(func(tx *db.Tx) error {
-		for _, p := range []person.Person{
-			{UID: Amara.UID, Title: "Dr", GivenName: "Amara", FamilyName: "OSEI", IDAssuranceLevel: 3, Email: Amara.Email},
-			{UID: Helen.UID, Title: "Mrs", GivenName: "Helen", FamilyName: "MARSH", IDAssuranceLevel: 3, Email: Helen.Email},
-			{UID: Owen.UID, Title: "Mr", GivenName: "Owen", FamilyName: "BELL", IDAssuranceLevel: 3, Pending: Owen.Email},
-		} {
+		for _, p := range people {
 			if err := person.Create(tx, p); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	for _, who := range []Who{Amara, Helen} {
-		enrolment, err := r.App.FromWorld(r.t.Context(), who.UID, Password, who.Secret)
-		r.must(err)
-		r.Write(func(tx *db.Tx) error { _, err := r.Gate.BindDemo(tx, enrolment); return err })
-	}
+}
+
+// Phone gives somebody an authenticator app with a secret, and Password.
+func (r *Rig) Phone(uid care.UID, secret string) {
+	r.t.Helper()
+	enrolment, err := r.App.FromWorld(r.t.Context(), uid, Password, secret)
+	r.must(err)
+	r.Write(func(tx *db.Tx) error { _, err := r.Gate.BindDemo(tx, enrolment); return err })
 }
 
 // For is the rig for another (sub)test.
