@@ -22,7 +22,7 @@ func album(h *house) []pageState {
 	var all []pageState
 	keep := func(name string, b *browser) { all = append(all, pageState{name, b.Page}) }
 
-	h.who = priya
+	h.Who = priya
 	b := h.browser()
 	keep("types", b.get(pathAdd))
 	keep("types-error", b.submit(""))
@@ -34,10 +34,10 @@ func album(h *house) []pageState {
 	b.toInbox(priyaMail)
 	keep("inbox", b)
 	keep("inbox-error", b.submit("", "code", "12"))
-	h.emailed(priyaMail) // the code that the next one makes void
-	h.later(time.Minute)
+	h.Emailed(priyaMail) // the code that the next one makes void
+	h.Clock.Later(time.Minute)
 	keep("inbox-again", b.submit(pathResend))
-	b.submit("", "code", h.emailed(priyaMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(priyaMail)).isAt(pathPassword)
 	keep("password", b)
 	keep("password-error", b.submit("", "password", "short", "confirm", "other"))
 	b.submit("", "password", newPassword, "confirm", newPassword).isAt(pathScan)
@@ -46,14 +46,14 @@ func album(h *house) []pageState {
 	b.submit("").isAt(pathVerify)
 	keep("verify", b)
 	keep("verify-error", b.submit("", "code", "12"))
-	keep("done", b.submit("", "code", h.phone(secret)).isAt(pathDone))
+	keep("done", b.submit("", "code", h.Code(secret)).isAt(pathDone))
 	keep("codes", b.submit(pathMake))
 	keep("codes-error", b.submit(""))
 	keep("done-saved", b.submit("", "saved", "yes").isAt(pathDone))
 	keep("types-held", b.get(pathAdd))
 	keep("replace", b.get(pathReplace))
 
-	h.who = karl
+	h.Who = karl
 	keep("no-address", h.browser().get(pathAdd+"/authenticator_app"))
 
 	path := h.linkFor(owen)
@@ -64,11 +64,11 @@ func album(h *house) []pageState {
 	keep("link-used", b.other().get(path))
 	b.submit("")
 	secret = b.toVerify(owenMail)
-	keep("confirm", b.submit("", "code", h.phone(secret)).isAt(pathConfirm))
+	keep("confirm", b.submit("", "code", h.Code(secret)).isAt(pathConfirm))
 	id, _ := h.waiting(path)
 	h.must(h.Link.Confirm(h.t.Context(), id, "operator"))
 	keep("done-by-link", b.get(b.At).isAt(pathDone))
-	h.later(doneLife)
+	h.Clock.Later(doneLife)
 	keep("expired", b.get(b.At).sees(410))
 
 	ticket, err := h.App.PasswordStep(h.t.Context(), priyaMail, newPassword, throttle.Subject{})

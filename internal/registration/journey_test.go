@@ -26,7 +26,7 @@ func TestJourneyLivesForTwentyMinutes(t *testing.T) { // decision 5
 		h := newHouse(t)
 		b := h.browser()
 		b.starts(pathReplace).toInbox(amaraMail)
-		h.later(c.after)
+		h.Clock.Later(c.after)
 		b.get(b.At)
 		if c.works {
 			b.isAt(pathCode).sees(200)
@@ -47,7 +47,7 @@ func TestJourneyBelongsToOneBrowser(t *testing.T) {
 	thief.get(b.At).sees(403, "Start again in this browser", "open the link again in the browser where you began", "Help with registering")
 	thief.get(pathLink) // a page of theirs, for its cookie
 	thief.Post(pathEmail, url.Values{"j": {b.Field("j")}, "email": {string(priyaMail)}})
-	if thief.Status != 403 || h.rows("mail_code") != 0 {
+	if thief.Status != 403 || h.Count("mail_code") != 0 {
 		t.Errorf("answered %d to another browser's form", thief.Status)
 	}
 }
@@ -89,7 +89,7 @@ func TestStepsCannotBeSkipped(t *testing.T) {
 	email := b.Field("j")
 	b.toInbox(amaraMail)
 	inbox := b.Field("j")
-	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 	password := b.Field("j")
 	b.submit("", "password", newPassword, "confirm", newPassword).isAt(pathScan)
 	scan := b.Field("j")
@@ -122,7 +122,7 @@ func TestSeveralTabsAreSeveralJourneys(t *testing.T) {
 	b.starts(pathReplace)
 	b.get(first).toPassword(amaraMail)
 	secret := b.choosePassword()
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
 }
 
 // TestBackToThePasswordMakesANewSecret: the QR code that was scanned last
@@ -138,5 +138,5 @@ func TestBackToThePasswordMakesANewSecret(t *testing.T) {
 	if first == second {
 		t.Error("the secret is the same")
 	}
-	b.submit("", "code", h.phone(second)).isAt(pathDone)
+	b.submit("", "code", h.Code(second)).isAt(pathDone)
 }

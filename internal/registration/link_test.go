@@ -17,7 +17,7 @@ func (b *browser) toConfirm(path string, address care.Email) (secret string) {
 	b.h.t.Helper()
 	b.starts(path)
 	secret = b.toVerify(address)
-	b.submit("", "code", b.h.phone(secret)).isAt(pathConfirm)
+	b.submit("", "code", b.h.Code(secret)).isAt(pathConfirm)
 	return secret
 }
 
@@ -34,25 +34,25 @@ func TestLinkRegistersWhenTheNumberIsConfirmed(t *testing.T) { // decision 4
 			t.Errorf("the page asks again with %q", b.Header.Get("Refresh"))
 		}
 		b.get(b.At).sees(200, number)
-		if n := len(h.held(uid)); n != 0 {
+		if n := len(h.Held(uid)); n != 0 {
 			t.Fatalf("%d authenticators before the number was confirmed", n)
 		}
 		h.must(h.Link.Confirm(t.Context(), id, "operator"))
 		waiting := b.At
 		b.get(waiting).isAt(pathDone).hasSeedWords("success").sees(200, "Sign in to Care Identity Management")
-		if n := len(h.held(uid)); n != 1 {
+		if n := len(h.Held(uid)); n != 1 {
 			t.Errorf("%d authenticators", n)
 		}
-		p := h.person(uid)
+		p := h.Person(uid)
 		if p.Email != address || p.Pending != "" {
 			t.Errorf("the address is %q, waiting %q", p.Email, p.Pending)
 		}
-		h.mail(address, outbox.AuthenticatorRegistered)
+		h.Mail(address, outbox.AuthenticatorRegistered)
 
 		// Another reload of the waiting page, or the link again, registers nothing.
 		b.get(waiting).isAt(pathDone).sees(200, "Registration successful")
 		b.get(path).sees(409, "This registration link was used already")
-		if n := len(h.held(uid)); n != 1 {
+		if n := len(h.Held(uid)); n != 1 {
 			t.Errorf("%d authenticators", n)
 		}
 	}
@@ -84,9 +84,9 @@ func TestMailboxAndLinkAloneRegisterNothing(t *testing.T) {
 			t.Errorf("POST %s answered %d to a journey that waits", form, b.Status)
 		}
 	}
-	h.later(link.Limit)
+	h.Clock.Later(link.Limit)
 	b.get(waiting).sees(410, "You took longer than we allow")
-	if n := len(h.held(priya)); n != 0 {
+	if n := len(h.Held(priya)); n != 0 {
 		t.Errorf("%d authenticators without a confirmation", n)
 	}
 }
@@ -100,7 +100,7 @@ func TestRefusedNumberRegistersNothing(t *testing.T) {
 	h.must(h.Link.Refuse(t.Context(), id, "operator"))
 	b.get(b.At).sees(409, "Your registration was not confirmed", "Ask your Registration Authority for another link.")
 	b.get(path).sees(409)
-	if n := len(h.held(priya)); n != 0 {
+	if n := len(h.Held(priya)); n != 0 {
 		t.Errorf("%d authenticators after a refusal", n)
 	}
 }
@@ -111,17 +111,17 @@ func TestConfirmationMayComeLate(t *testing.T) {
 	b := h.browser()
 	b.toConfirm(path, priyaMail)
 	id, _ := h.waiting(path)
-	h.later(journeyLife - time.Second)
+	h.Clock.Later(journeyLife - time.Second)
 	h.must(h.Link.Confirm(t.Context(), id, "operator"))
 	b.get(b.At).isAt(pathDone)
-	h.later(time.Hour)
+	h.Clock.Later(time.Hour)
 	b.get(b.At).sees(200, "Registration successful")
 
 	h = newHouse(t)
 	path = h.linkFor(priya)
 	b = h.browser()
 	b.toConfirm(path, priyaMail)
-	h.later(journeyLife + time.Second)
+	h.Clock.Later(journeyLife + time.Second)
 	b.get(b.At).sees(410, "You took longer than we allow", "Ask your Registration Authority for another link.", "Help with registering")
 }
 
@@ -134,7 +134,7 @@ func TestLinkWorksForThreeMinutes(t *testing.T) { // seed 0; decision 5
 		path := h.linkFor(priya)
 		b := h.browser()
 		b.get(path).sees(200)
-		h.later(c.after)
+		h.Clock.Later(c.after)
 		b.submit("", "confirm", "yes")
 		if c.works {
 			b.isAt(pathEmail)
@@ -173,15 +173,15 @@ func TestClosedTabGoesOnWithTheSameLink(t *testing.T) { // decision 5
 	path := h.linkFor(priya)
 	b := h.browser()
 	b.starts(path).toPassword(priyaMail)
-	h.later(journeyLife - time.Minute) // the link's 3 minutes are long over
+	h.Clock.Later(journeyLife - time.Minute) // the link's 3 minutes are long over
 	b.get(path).sees(200, "Continue your registration")
 	b.submit("").isAt(pathEmail)
 	secret := b.toVerify(priyaMail)
-	b.submit("", "code", h.phone(secret)).isAt(pathConfirm)
+	b.submit("", "code", h.Code(secret)).isAt(pathConfirm)
 	id, _ := h.waiting(path)
 	h.must(h.Link.Confirm(t.Context(), id, "operator"))
 	b.get(b.At).isAt(pathDone)
-	if n := len(h.held(priya)); n != 1 {
+	if n := len(h.Held(priya)); n != 1 {
 		t.Errorf("%d authenticators", n)
 	}
 
@@ -189,7 +189,7 @@ func TestClosedTabGoesOnWithTheSameLink(t *testing.T) { // decision 5
 	path = h.linkFor(priya)
 	b = h.browser()
 	b.starts(path)
-	h.later(journeyLife + time.Second) // opening the link again adds no time
+	h.Clock.Later(journeyLife + time.Second) // opening the link again adds no time
 	b.get(path)
 	b.submit("").sees(410, "You took longer than we allow", "Help with registering")
 }
@@ -222,14 +222,14 @@ func TestLinkForAnotherTypeIsNotForThisRoom(t *testing.T) {
 // (N10), and the RA's presence is the right to it.
 func TestLinkReplacesALostOrDisabledApp(t *testing.T) {
 	h := newHouse(t)
-	old := h.held(amara)[0]
+	old := h.Held(amara)[0]
 	path := h.linkFor(amara)
 	b := h.browser()
 	b.toConfirm(path, amaraMail)
 	id, _ := h.waiting(path)
 	h.must(h.Link.Confirm(t.Context(), id, "operator"))
 	b.get(b.At).isAt(pathDone).sees(200, "The Microsoft Authenticator that you had before no longer works.")
-	if held := h.held(amara); len(held) != 1 || held[0].ID == old.ID {
+	if held := h.Held(amara); len(held) != 1 || held[0].ID == old.ID {
 		t.Errorf("Amara holds %+v", held)
 	}
 }
@@ -249,10 +249,10 @@ func TestWrongAddressByLinkLooksLikeTheRightOne(t *testing.T) {
 		}
 		b.submit("/register/code/resend")
 		pages[h] = append(pages[h], b.Text())
-		if n := h.rows("mail_code"); n != 1 {
+		if n := h.Count("mail_code"); n != 1 {
 			t.Errorf("%d rows for %s", n, address)
 		}
-		if n := h.rows("outbox"); n != 1 {
+		if n := h.Count("outbox"); n != 1 {
 			t.Errorf("%d messages for %s", n, address)
 		}
 	}
@@ -261,10 +261,8 @@ func TestWrongAddressByLinkLooksLikeTheRightOne(t *testing.T) {
 			t.Errorf("page %d differs:\n%s\n---\n%s", i, pages[right][i], pages[wrong][i])
 		}
 	}
-	right.mail(priyaMail, outbox.OneTimePassword)
-	for _, m := range wrong.mails {
-		t.Errorf("a mail went to %s", m.To)
-	}
+	right.Mail(priyaMail, outbox.OneTimePassword)
+	wrong.NoMail()
 }
 
 func TestUnverifiedAddressOutsideTheAllowListGetsNoMail(t *testing.T) { // decision 5
@@ -273,16 +271,16 @@ func TestUnverifiedAddressOutsideTheAllowListGetsNoMail(t *testing.T) { // decis
 	b.starts(h.linkFor(ines)).submit("", "email", string(inesMail)).isAt(pathCode)
 	b.submit("", "code", "12345678").sees(422, "not right")
 
-	h.who = ines
+	h.Who = ines
 	s := b.other()
 	s.starts(pathAdd+"/authenticator_app").submit("", "email", string(inesMail)).sees(422, "domain that is not accepted")
-	if n := h.rows("outbox WHERE kind = 'mail'"); n != 0 {
+	if n := h.Count("outbox WHERE kind = 'mail'"); n != 0 {
 		t.Errorf("%d mails", n)
 	}
 }
 
 func TestStrangersAddressIsNotPending(t *testing.T) {
-	p := newHouse(t).person(owen)
+	p := newHouse(t).Person(owen)
 	list := care.AllowList{"nhs.net"}
 	for _, c := range []struct {
 		address care.Email

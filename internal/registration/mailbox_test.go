@@ -29,7 +29,7 @@ func TestEmailedCodeCountsWrongTries(t *testing.T) { // decision 5: 5 tries
 	h := newHouse(t)
 	b := h.browser()
 	b.starts(pathReplace).toInbox(amaraMail)
-	right := h.emailed(amaraMail)
+	right := h.Emailed(amaraMail)
 	wrong := "00000000"
 	if right == wrong {
 		wrong = "00000001"
@@ -42,10 +42,10 @@ func TestEmailedCodeCountsWrongTries(t *testing.T) { // decision 5: 5 tries
 	b.submit("", "code", wrong).sees(422, "no longer works")
 	b.submit("", "code", right).sees(422, "no longer works")
 
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	b.submit(pathResend).isAt(pathCode).sees(200, "We have sent you another One Time Password")
 	b.submit("", "code", right).sees(422) // the earlier one is dead
-	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 }
 
 func TestEmailedCodeWorksForTenMinutes(t *testing.T) { // seed 0; N17
@@ -56,8 +56,8 @@ func TestEmailedCodeWorksForTenMinutes(t *testing.T) { // seed 0; N17
 		h := newHouse(t)
 		b := h.browser()
 		b.starts(pathReplace).toInbox(amaraMail)
-		code := h.emailed(amaraMail)
-		h.later(c.after)
+		code := h.Emailed(amaraMail)
+		h.Clock.Later(c.after)
 		b.submit("", "code", code)
 		if c.works {
 			b.isAt(pathPassword)
@@ -73,10 +73,10 @@ func TestEmailedCodeIsSentAgainOnceAMinuteAndFiveTimes(t *testing.T) { // decisi
 	b.starts(pathReplace).toInbox(amaraMail)
 	b.submit(pathResend).sees(422, "once a minute")
 	for range 5 {
-		h.later(time.Minute)
+		h.Clock.Later(time.Minute)
 		b.submit(pathResend).sees(200, "We have sent you another One Time Password")
 	}
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	b.submit(pathResend).sees(422, "Too many one-time passwords were asked for")
 }
 
@@ -94,7 +94,7 @@ func TestMistypedAddressIsMended(t *testing.T) {
 		t.Errorf("the page kept %q", got)
 	}
 	b.submit("", "email", string(priyaMail)).sees(422, "Wait a minute, then enter the other address again")
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	b.toPassword(priyaMail)
 }
 
@@ -102,7 +102,7 @@ func TestEmailedCodeIsNoOtherJourneys(t *testing.T) {
 	h := newHouse(t)
 	first := h.browser()
 	first.starts(pathReplace).toInbox(amaraMail)
-	code := h.emailed(amaraMail)
+	code := h.Emailed(amaraMail)
 	second := first.other()
 	second.starts(pathReplace).toInbox(amaraMail)
 	second.submit("", "code", code).sees(422, "not right")
@@ -115,16 +115,16 @@ func TestNewerEmailedCodeInAnotherTab(t *testing.T) {
 	b := h.browser()
 	b.starts(pathReplace).toInbox(amaraMail)
 	inbox := b.At
-	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 	secret := b.choosePassword()
 	verify := b.At
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	b.get(inbox).submit(pathResend).sees(200)
-	b.get(verify).submit("", "code", h.phone(secret)).sees(409, "Enter the newest One Time Password")
+	b.get(verify).submit("", "code", h.Code(secret)).sees(409, "Enter the newest One Time Password")
 	b.get(wayOn(b, "Enter the newest One Time Password")).isAt(pathCode)
-	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 	secret = b.choosePassword()
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
 }
 
 func TestPasswordRulesAreSaidInPlace(t *testing.T) { // N12, N13
@@ -158,17 +158,17 @@ func TestFirstCodeOfTheAppHasToBeRight(t *testing.T) {
 	b.submit("", "code", "").sees(422, "Enter 6 numbers")
 	b.submit("", "code", "12345678").sees(422, "Enter 6 numbers")
 	wrong := "000000"
-	if h.phone(secret) == wrong {
+	if h.Code(secret) == wrong {
 		wrong = "000001"
 	}
 	b.submit("", "code", wrong).sees(422, "The code is not right")
-	h.later(5 * time.Minute)
+	h.Clock.Later(5 * time.Minute)
 	b.get(at)
-	stale := h.phone(secret)
-	h.later(2 * time.Minute)
+	stale := h.Code(secret)
+	h.Clock.Later(2 * time.Minute)
 	b.submit("", "code", stale).sees(422, "The code is not right")
-	if held := h.held(amara); len(held) != 1 || held[0].Journey != "world/"+string(amara)+"/"+string(care.AuthenticatorApp) {
+	if held := h.Held(amara); len(held) != 1 || held[0].Journey != "world/"+string(amara)+"/"+string(care.AuthenticatorApp) {
 		t.Errorf("Amara holds %+v", held)
 	}
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
 }

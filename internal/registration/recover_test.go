@@ -20,7 +20,7 @@ func (b *browser) withCodes() []string {
 	b.h.t.Helper()
 	b.starts(pathReplace)
 	secret := b.toVerify(amaraMail)
-	b.submit("", "code", b.h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", b.h.Code(secret)).isAt(pathDone)
 	b.submit(pathMake).isAt(pathCodes).sees(200, "Your recovery codes", "Dr Amara OSEI")
 	codes := recoveryCode.FindAllString(b.Text(), -1)
 	if len(codes) != 10 {
@@ -52,7 +52,7 @@ func TestRecoveryCodesAreOfferedAndShown(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
 	codes := b.withCodes()
-	h.mail(amaraMail, outbox.RecoveryCodesMade)
+	h.Mail(amaraMail, outbox.RecoveryCodesMade)
 	if h.left() != 10 {
 		t.Errorf("%d codes are stored", h.left())
 	}
@@ -67,10 +67,10 @@ func TestRecoveryCodesCanBeReloadedForFiveMinutes(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
 	codes := b.withCodes()
-	h.later(shownLife - time.Second)
+	h.Clock.Later(shownLife - time.Second)
 	b.get(b.At).sees(200, codes...)
 	b.other().get(b.At).sees(403)
-	h.later(2 * time.Second)
+	h.Clock.Later(2 * time.Second)
 	tick := b.Field("j")
 	b.get(b.At).sees(410, "You took longer than we allow", "Make new recovery codes")
 	// Whoever has saved them and comes back late is not stopped.
@@ -84,17 +84,17 @@ func TestRecoveryCodesAreOfferedForTwentyMinutes(t *testing.T) {
 	b := h.browser()
 	b.starts(pathReplace)
 	secret := b.toVerify(amaraMail)
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
 	last := b.At
-	h.later(offerLife - time.Second)
+	h.Clock.Later(offerLife - time.Second)
 	b.get(last).sees(200, "Get recovery codes")
-	h.later(2 * time.Second)
+	h.Clock.Later(2 * time.Second)
 	b.submit(pathMake).sees(403)
 	b.get(last).sees(200, "Registration successful")
 	if strings.Contains(b.Text(), "Get recovery codes") {
 		t.Error("codes are offered that the gate would refuse")
 	}
-	h.later(doneLife)
+	h.Clock.Later(doneLife)
 	b.get(last).sees(410)
 	if h.left() != 0 {
 		t.Errorf("%d codes", h.left())
@@ -104,8 +104,8 @@ func TestRecoveryCodesAreOfferedForTwentyMinutes(t *testing.T) {
 func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 	h := newHouse(t)
 	codes := h.browser().withCodes()
-	old := h.held(amara)[0]
-	h.later(time.Hour)
+	old := h.Held(amara)[0]
+	h.Clock.Later(time.Hour)
 
 	b := h.browser()
 	b.get(pathRecover+"?ticket="+h.ticket()).isAt(pathRecover).sees(200, "Enter a recovery code")
@@ -114,24 +114,24 @@ func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 	}
 	b.submit("", "code", "").sees(422, "Enter a recovery code of 13 letters and numbers")
 	b.submit("", "code", "0000-0000-00000").sees(422, "The recovery code is not right")
-	if h.rows("mail_code WHERE used_at = 0") != 0 {
+	if h.Count("mail_code WHERE used_at = 0") != 0 {
 		t.Error("a mail was sent before the recovery code")
 	}
 	b.submit("", "code", strings.ToLower(codes[3])).isAt(pathCode).sees(200, "Check your inbox")
 	if h.left() != 10 {
 		t.Errorf("%d codes are left before the end", h.left())
 	}
-	b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+	b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 	secret := b.choosePassword()
-	b.submit("", "code", h.phone(secret)).isAt(pathDone).sees(200, "no longer works")
-	if held := h.held(amara); len(held) != 1 || held[0].ID == old.ID {
+	b.submit("", "code", h.Code(secret)).isAt(pathDone).sees(200, "no longer works")
+	if held := h.Held(amara); len(held) != 1 || held[0].ID == old.ID {
 		t.Errorf("Amara holds %+v", held)
 	}
 	if h.left() != 9 {
 		t.Errorf("%d codes are left, want 9", h.left())
 	}
-	h.mail(amaraMail, outbox.AuthenticatorReplaced)
-	h.mail(amaraMail, outbox.RecoveryCodeUsed)
+	h.Mail(amaraMail, outbox.AuthenticatorReplaced)
+	h.Mail(amaraMail, outbox.RecoveryCodeUsed)
 
 	c := b.other()
 	c.get(pathRecover + "?ticket=" + h.ticket())
@@ -143,7 +143,7 @@ func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 func TestRecoveryNeedsPasswordCodeAndMailbox(t *testing.T) {
 	h := newHouse(t)
 	codes := h.browser().withCodes()
-	h.later(time.Hour)
+	h.Clock.Later(time.Hour)
 	b := h.browser()
 	for _, bad := range []string{"x", "AAAA", strings.Repeat("A", 200)} {
 		b.get(pathRecover+"?ticket="+bad).sees(410, "Please enter your password again", "Sign in again")
@@ -156,7 +156,7 @@ func TestRecoveryNeedsPasswordCodeAndMailbox(t *testing.T) {
 	for _, path := range []string{pathPassword, pathScan, pathVerify, pathDone} {
 		b.get(path + "?j=" + recovering).sees(409)
 	}
-	if h.held(amara)[0].Name == "" || h.left() != 10 {
+	if h.Held(amara)[0].Name == "" || h.left() != 10 {
 		t.Error("something was spent")
 	}
 }
@@ -168,17 +168,17 @@ func TestRecoveryEndsTwentyMinutesAfterThePassword(t *testing.T) {
 	}{{10*time.Minute - time.Second, true}, {10*time.Minute + time.Second, false}} {
 		h := newHouse(t)
 		codes := h.browser().withCodes()
-		h.later(time.Hour)
+		h.Clock.Later(time.Hour)
 		ticket := h.ticket()
-		h.later(9 * time.Minute)
+		h.Clock.Later(9 * time.Minute)
 		b := h.browser()
 		b.get(pathRecover + "?ticket=" + ticket)
 		b.submit("", "code", codes[0])
-		h.later(time.Minute)
-		b.submit("", "code", h.emailed(amaraMail)).isAt(pathPassword)
+		h.Clock.Later(time.Minute)
+		b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
 		secret := b.choosePassword()
-		h.later(c.wait)
-		b.submit("", "code", h.phone(secret))
+		h.Clock.Later(c.wait)
+		b.submit("", "code", h.Code(secret))
 		if c.works {
 			b.isAt(pathDone)
 		} else {
@@ -190,7 +190,7 @@ func TestRecoveryEndsTwentyMinutesAfterThePassword(t *testing.T) {
 func TestGuessedRecoveryCodesAreThrottled(t *testing.T) {
 	h := newHouse(t)
 	h.browser().withCodes()
-	h.later(time.Hour)
+	h.Clock.Later(time.Hour)
 	b := h.browser()
 	b.get(pathRecover + "?ticket=" + h.ticket())
 	for range throttle.FreeFailures {

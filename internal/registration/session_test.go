@@ -7,22 +7,23 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/gate"
+	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/outbox"
 )
 
 func TestWorkerSignedInByAnotherMethodRegistersTheApp(t *testing.T) {
 	h := newHouse(t)
-	h.who = priya
+	h.Who = priya
 	b := h.browser()
 	b.get(pathAdd).sees(200).hasSeedWords("type")
 	b.submit("", "type", "authenticator_app").isAt(pathAdd + "/authenticator_app").hasSeedWords("instructions")
 	b.submit("", "confirm", "yes").isAt(pathEmail).hasSeedWords("email")
 	b.toInbox(priyaMail).hasSeedWords("inbox")
-	mail := h.mail(priyaMail, outbox.OneTimePassword)
+	mail := h.Mail(priyaMail, outbox.OneTimePassword)
 	if !strings.Contains(mail.Text, "Ms Priya RAMAN asked for it") || !strings.Contains(mail.Text, "to register Microsoft Authenticator") {
 		t.Errorf("the mail does not say who asked for what:\n%s", mail.Text)
 	}
-	code := eightDigits.FindString(mail.Text)
+	code := gatetest.CodeIn(mail)
 	b.submit("", "code", code[:4]+" "+code[4:]).isAt(pathPassword).hasSeedWords("password")
 	b.submit("", "password", newPassword, "confirm", newPassword).isAt(pathScan).hasSeedWords("qr")
 	if !strings.Contains(b.Page, `src="data:image/png;base64,`) {
@@ -30,38 +31,38 @@ func TestWorkerSignedInByAnotherMethodRegistersTheApp(t *testing.T) {
 	}
 	secret := b.scanned()
 	b.submit("").isAt(pathVerify).hasSeedWords("code")
-	shown := h.phone(secret)
+	shown := h.Code(secret)
 	b.submit("", "code", shown[:3]+" "+shown[3:]).isAt(pathDone).hasSeedWords("success")
 	b.sees(200, "Go back to Care Identity Management")
 
-	held := h.held(priya)
+	held := h.Held(priya)
 	if len(held) != 1 || held[0].Method != care.AuthenticatorApp || !held[0].Usable() {
 		t.Errorf("Priya holds %+v", held)
 	}
-	if notice := h.mail(priyaMail, outbox.AuthenticatorRegistered); !strings.Contains(notice.Text, "Microsoft Authenticator") {
+	if notice := h.Mail(priyaMail, outbox.AuthenticatorRegistered); !strings.Contains(notice.Text, "Microsoft Authenticator") {
 		t.Errorf("the notice does not name the authenticator:\n%s", notice.Text)
 	}
-	if n := h.rows("audit_entry WHERE action = 'authenticator.registered' AND subject = '555000100102'"); n != 1 {
+	if n := h.Count("audit_entry WHERE action = 'authenticator.registered' AND subject = '555000100102'"); n != 1 {
 		t.Errorf("%d audit entries, want 1", n)
 	}
 }
 
 func TestNewPhoneReplacesTheOldOne(t *testing.T) {
 	h := newHouse(t)
-	old := h.held(amara)[0]
+	old := h.Held(amara)[0]
 	b := h.browser()
 	b.get(pathAdd).sees(200, "Registered", "Replace it with a new phone")
 	b.starts(pathReplace)
 	secret := b.toVerify(amaraMail)
-	if held := h.held(amara); len(held) != 1 || held[0].ID != old.ID {
+	if held := h.Held(amara); len(held) != 1 || held[0].ID != old.ID {
 		t.Fatalf("before the last page Amara holds %+v", held)
 	}
-	b.submit("", "code", h.phone(secret)).isAt(pathDone).sees(200, "no longer works")
-	held := h.held(amara)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone).sees(200, "no longer works")
+	held := h.Held(amara)
 	if len(held) != 1 || held[0].ID == old.ID {
 		t.Fatalf("Amara holds %+v", held)
 	}
-	h.mail(amaraMail, outbox.AuthenticatorReplaced)
+	h.Mail(amaraMail, outbox.AuthenticatorReplaced)
 	b.get(pathAdd).isAt(pathAdd).sees(200, "Registered") // her session outlives the old phone
 }
 
@@ -76,7 +77,7 @@ func TestOneOfEachType(t *testing.T) {
 	b.sees(422)
 	b.get(pathAdd + "/ipad_app").sees(404)
 
-	h.who = priya
+	h.Who = priya
 	p := b.other()
 	p.get(pathReplace).isAt(pathAdd) // nothing to replace
 	p.submit("").sees(422, "Select the type")
@@ -85,18 +86,18 @@ func TestOneOfEachType(t *testing.T) {
 // TestSecondJourneyOfOneTypeIsRefused: two tabs begin before either ends.
 func TestSecondJourneyOfOneTypeIsRefused(t *testing.T) {
 	h := newHouse(t)
-	h.who = priya
+	h.Who = priya
 	first := h.browser()
 	second := first.other()
 	for _, b := range []*browser{first, second} {
 		b.starts(pathAdd + "/authenticator_app")
 	}
 	one := first.toVerify(priyaMail)
-	h.later(time.Minute)
+	h.Clock.Later(time.Minute)
 	two := second.toVerify(priyaMail)
-	first.submit("", "code", h.phone(one)).isAt(pathDone)
-	second.submit("", "code", h.phone(two)).sees(409, "You can register one of each type of authenticator.", "Start again")
-	if n := len(h.held(priya)); n != 1 {
+	first.submit("", "code", h.Code(one)).isAt(pathDone)
+	second.submit("", "code", h.Code(two)).sees(409, "You can register one of each type of authenticator.", "Start again")
+	if n := len(h.Held(priya)); n != 1 {
 		t.Errorf("Priya holds %d authenticators", n)
 	}
 }
@@ -109,7 +110,7 @@ func TestInstructionsOfSelfServiceWorkForThreeMinutes(t *testing.T) { // seed 0;
 		h := newHouse(t)
 		b := h.browser()
 		b.get(pathReplace).sees(200)
-		h.later(c.after)
+		h.Clock.Later(c.after)
 		b.submit("", "confirm", "yes")
 		if c.works {
 			b.isAt(pathEmail)
@@ -131,16 +132,16 @@ func TestRegistrationNeedsAFreshSignIn(t *testing.T) { // ASVS 7.5.1
 	h := newHouse(t)
 	b := h.browser()
 	b.get(pathReplace).sees(200)
-	if len(h.asked) != 1 || !h.asked[0].AuthenticatedAfter.IsZero() {
-		t.Fatalf("asked for %+v", h.asked)
+	if len(h.Asked) != 1 || !h.Asked[0].AuthenticatedAfter.IsZero() {
+		t.Fatalf("asked for %+v", h.Asked)
 	}
-	h.later(gate.Fresh - startWithin + time.Second)
+	h.Clock.Later(gate.Fresh - startWithin + time.Second)
 	b.get(pathReplace).isAt(pathReplace).sees(200)
-	if len(h.asked) != 2 || !h.asked[1].AuthenticatedAfter.Equal(h.DB.Now()) {
-		t.Errorf("asked for %+v, want a sign-in from now on", h.asked)
+	if len(h.Asked) != 2 || !h.Asked[1].AuthenticatedAfter.Equal(h.DB.Now()) {
+		t.Errorf("asked for %+v, want a sign-in from now on", h.Asked)
 	}
 	b.get(pathAdd)
-	if len(h.asked) != 2 {
+	if len(h.Asked) != 2 {
 		t.Error("looking at the types asked for another sign-in")
 	}
 }
@@ -154,7 +155,7 @@ func TestJourneyGoesOnAfterTheSessionEnded(t *testing.T) {
 	// The sign-in led back to the page where the journey stood.
 	b.isAt(pathPassword).sees(200, "Create a password")
 	secret := b.choosePassword()
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
 }
 
 func TestJourneyIsNoOtherPersons(t *testing.T) {
@@ -162,27 +163,27 @@ func TestJourneyIsNoOtherPersons(t *testing.T) {
 	b := h.browser()
 	b.starts(pathReplace)
 	h.endSessions(amara)
-	h.who = priya
+	h.Who = priya
 	b.submit("", "email", string(amaraMail)).sees(403, "Somebody else is signed in now", "Start again")
 
 	// Nor is the page before it, with the "Register" button.
-	h.who = amara
+	h.Who = amara
 	c := b.other()
 	c.get(pathReplace)
 	stamp := c.Field("j")
 	h.endSessions(amara)
-	h.who = priya
+	h.Who = priya
 	c.get(pathAdd)
 	c.Post(pathAdd+"/authenticator_app", map[string][]string{"j": {stamp}, "confirm": {"yes"}})
 	c.sees(403, "Somebody else is signed in now")
-	if len(h.held(priya)) != 0 {
+	if len(h.Held(priya)) != 0 {
 		t.Error("Priya was given something")
 	}
 }
 
 func TestSomebodyWithoutAnAddressIsSentToTheProfile(t *testing.T) {
 	h := newHouse(t)
-	h.who = karl
+	h.Who = karl
 	b := h.browser()
 	b.get(pathAdd+"/authenticator_app").sees(200, "Add an email address first")
 	if !strings.Contains(b.Page, `href="/cim/profile/email"`) {
@@ -196,16 +197,16 @@ func TestFinishingTwiceRegistersOnce(t *testing.T) {
 	b.starts(pathReplace)
 	secret := b.toVerify(amaraMail)
 	at := b.At
-	b.submit("", "code", h.phone(secret)).isAt(pathDone)
-	first := h.held(amara)
+	b.submit("", "code", h.Code(secret)).isAt(pathDone)
+	first := h.Held(amara)
 	b.get(b.At).isAt(pathDone).sees(200, "Registration successful") // reload
 
 	b.get(at).isAt(pathVerify) // back
-	b.submit("", "code", h.phone(secret)).isAt(pathDone).sees(200, "Registration successful")
-	if held := h.held(amara); len(held) != 1 || held[0].ID != first[0].ID {
+	b.submit("", "code", h.Code(secret)).isAt(pathDone).sees(200, "Registration successful")
+	if held := h.Held(amara); len(held) != 1 || held[0].ID != first[0].ID {
 		t.Errorf("Amara holds %+v, want %+v", held, first)
 	}
-	if n := h.rows("audit_entry WHERE action = 'authenticator.registered' AND subject = '555000100101'"); n != 2 { // with the world's
+	if n := h.Count("audit_entry WHERE action = 'authenticator.registered' AND subject = '555000100101'"); n != 2 { // with the world's
 		t.Errorf("%d audit entries, want 2", n)
 	}
 }

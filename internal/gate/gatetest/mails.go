@@ -59,5 +59,8 @@ var eightDigits = regexp.MustCompile(`\b[0-9]{8}\b`)
 // Emailed is the code in the newest mail to somebody.
 func (r *Rig) Emailed(to care.Email) string {
 	r.t.Helper()
-	return eightDigits.FindString(r.Mail(to, outbox.OneTimePassword).Text)
+	return CodeIn(r.Mail(to, outbox.OneTimePassword))
 }
+
+// CodeIn is the 8-digit code in a mail.
+func CodeIn(m outbox.Mail) string { return eightDigits.FindString(m.Text) }
