@@ -14,9 +14,9 @@ var (
 	SignInTooOld = &Kind{
 		Number: 311, Name: "password step too old", Status: http.StatusGone,
 		Title:    "Please enter your password again",
-		Sentence: "Too much time has passed since you entered your password, or something about your authenticator changed since.",
+		Sentence: "Too much time has passed since you entered your password, or you have signed in with it already, or something about your authenticator changed since.",
 		Next:     "Start again with your email address and password.",
-		Desk:     "The code must follow the password within ten minutes, and the password or the authenticator must not change in between.",
+		Desk:     "The code must follow the password within ten minutes, and the password or the authenticator must not change in between. A password counts for one sign-in: whoever goes back to the page of the code after signing in or out starts again.",
 	}
 	WrongAppCode = &Kind{
 		Number: 312, Name: "wrong app code", Status: http.StatusUnprocessableEntity,

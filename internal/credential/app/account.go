@@ -19,6 +19,7 @@ type account struct {
 	hash          string
 	sealed        []byte
 	lastStep      int64
+	spent         string // names of tickets
 	// waits: whoever asks has to wait before another code of theirs is looked
 	// at.
 	waits bool
@@ -30,7 +31,7 @@ type account struct {
 // too. Whoever has an app that is usable and one that is not has the first.
 func byAddress(tx *db.Tx, email care.Email) (account, error) {
 	return find(tx, `
-		SELECT s.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, 0
+		SELECT s.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, c.spent, 0
 		FROM person_sign_in s
 		JOIN authenticator_state a ON a.uid = s.uid AND a.method = $2 AND a.disabled_at = 0
 		JOIN app_credential c ON c.authenticator_id = a.id
@@ -43,7 +44,7 @@ func byAddress(tx *db.Tx, email care.Email) (account, error) {
 func (a *App) byUID(tx *db.Tx, uid care.UID, s throttle.Subject) (account, error) {
 	waits, args := a.o.Throttle.Waiting(s, tx.Now(), 3)
 	return find(tx, `
-		SELECT a.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, `+waits+`
+		SELECT a.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, c.spent, `+waits+`
 		FROM authenticator_state a
 		JOIN app_credential c ON c.authenticator_id = a.id
 		WHERE a.uid = $1 AND a.method = $2 AND a.disabled_at = 0
@@ -54,7 +55,7 @@ func (a *App) byUID(tx *db.Tx, uid care.UID, s throttle.Subject) (account, error
 func (a *App) byID(tx *db.Tx, id string, s throttle.Subject) (account, error) {
 	waits, args := a.o.Throttle.Waiting(s, tx.Now(), 3)
 	return find(tx, `
-		SELECT a.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, `+waits+`
+		SELECT a.uid, a.id, a.version, a.suspended_at, c.password_hash, c.secret, c.last_step, c.spent, `+waits+`
 		FROM authenticator_state a
 		JOIN app_credential c ON c.authenticator_id = a.id
 		WHERE a.id = $1 AND a.method = $2 AND a.disabled_at = 0`, append([]any{id, care.AuthenticatorApp}, args...)...)
@@ -64,7 +65,7 @@ func find(tx *db.Tx, query string, args ...any) (account, error) {
 	var found account
 	var suspended, waits int64
 	err := tx.Row(query, args...).Scan(&found.uid, &found.authenticator, &found.version,
-		&suspended, &found.hash, &found.sealed, &found.lastStep, &waits)
+		&suspended, &found.hash, &found.sealed, &found.lastStep, &found.spent, &waits)
 	if errors.Is(err, db.ErrNoRows) {
 		return account{}, nil
 	}

@@ -16,6 +16,16 @@ import (
 // and codes on a page, are for development only (decision 15).
 var errNotDev = errors.New("authenticator apps of a world file work in dev mode only")
 
+// FromAWorld is how many apps came from a world file: anybody who has the file
+// can sign in with them.
+func FromAWorld(tx *db.Tx) (int64, error) {
+	var n int64
+	if err := tx.Row(`SELECT count(*) FROM app_credential WHERE demo = 1`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the apps of a world file: %w", err)
+	}
+	return n, nil
+}
+
 // FromWorld returns the enrolment of an app whose password and base-32 secret
 // stand in a world file. The password needs the right length; the block-list
 // does not apply, because nobody chose it.

@@ -80,8 +80,8 @@ func race(t *testing.T, p phone, nodes []*credtest.House, apps []*App) {
 			switch {
 			case err == nil:
 				won.Add(1)
-			case fault.Has(err, fault.AppCodeUsed), fault.Has(err, fault.TooManyAttempts):
-				lost.Add(1) // the losers are counted like other wrong tries
+			case fault.Has(err, fault.AppCodeUsed), fault.Has(err, fault.TooManyAttempts), fault.Has(err, fault.SignInTooOld):
+				lost.Add(1) // the losers are counted like other wrong tries, or find their password spent
 			default:
 				t.Error(err)
 			}

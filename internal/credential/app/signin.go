@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/internal/argon"
@@ -116,7 +117,7 @@ func (a *App) verify(ctx context.Context, place *argon.Place, found account, pas
 	if !right || !usable || found.hash == "" {
 		return nil, nil
 	}
-	t := &ticket{UID: found.uid, Authenticator: found.authenticator, Version: found.version}
+	t := &ticket{Name: a.newTicketName(), UID: found.uid, Authenticator: found.authenticator, Version: found.version}
 	if a.hasher.Stale(stored) {
 		fresh, err := a.hasher.Hash(ctx, place, prepared)
 		if err != nil {
@@ -150,6 +151,9 @@ func (a *App) CodeStep(ctx context.Context, sealed, code string, who throttle.Su
 	if found.version != t.Version || found.suspended {
 		return proof.Proof{}, fault.New(fault.SignInTooOld, errors.New("the authenticator was changed after the password step"))
 	}
+	if strings.Contains(found.spent, t.Name) {
+		return proof.Proof{}, errSpent()
+	}
 	step, err := a.step(ctx, found, typed, t.Address, s)
 	if err != nil {
 		return proof.Proof{}, err
@@ -181,6 +185,9 @@ func (a *App) PasswordOnly(sealed string) (proof.Proof, error) {
 		Evidence: care.Evidence{Method: care.AuthenticatorApp, Password: true},
 		At:       t.At,
 		Consume: func(tx *db.Tx) error {
+			if err := unspent(tx, t); err != nil {
+				return err
+			}
 			return a.o.Throttle.Refund(tx, subject(countPassword, t.Address, throttle.Subject{}))
 		},
 	}), nil
@@ -206,7 +213,7 @@ func (a *App) CheckCode(ctx context.Context, uid care.UID, address care.Email, c
 	if found.suspended {
 		return proof.Proof{}, fault.New(fault.AuthenticatorSuspended, nil)
 	}
-	t := ticket{Authenticator: found.authenticator}
+	t := ticket{Name: a.newTicketName(), Authenticator: found.authenticator}
 	nothing := subject(countPassword, address, throttle.Subject{})
 	return proof.New(proof.Fields{
 		UID: uid, AuthenticatorID: found.authenticator, Version: found.version,
@@ -270,12 +277,14 @@ func (a *App) step(ctx context.Context, found account, typed string, address car
 }
 
 // useStep makes a code used: its step becomes the last one, unless it or a
-// later one was accepted already (N16; RFC 6238 section 5.2). The condition
-// is in the statement, so of two nodes one wins.
+// later one was accepted already (N16; RFC 6238 section 5.2); and it spends the
+// ticket. The conditions are in the statement, so of two nodes one wins.
 func useStep(tx *db.Tx, t ticket, step int64) error {
 	changed, err := tx.Exec(`UPDATE app_credential
-		SET last_step = $1, password_hash = CASE WHEN password_hash = $3 THEN $4 ELSE password_hash END
-		WHERE authenticator_id = $2 AND last_step < $1`, step, t.Authenticator, t.Stale, t.Rehash)
+		SET last_step = $1, password_hash = CASE WHEN password_hash = $3 THEN $4 ELSE password_hash END,
+			spent = SUBSTR(CAST($5 AS TEXT) || ' ' || spent, 1, $6)
+		WHERE authenticator_id = $2 AND last_step < $1 AND spent NOT LIKE '%' || CAST($5 AS TEXT) || '%'`,
+		step, t.Authenticator, t.Stale, t.Rehash, t.Name, spentMost)
 	if err != nil {
 		return fmt.Errorf("using an app code: %w", err)
 	}

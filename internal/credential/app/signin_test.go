@@ -91,6 +91,45 @@ func TestSuspensionIsToldToThoseWhoKnowThePassword(t *testing.T) {
 	wants(t, err, fault.SignInTooOld)
 }
 
+// Decision 8, ASVS 7.4.1: a right password is good for one sign-in. At a shared
+// computer the page of the code is still in the history after a sign-out; who
+// goes back to it must not get in with a code alone.
+func TestPasswordIsGoodForOneSignIn(t *testing.T) {
+	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+		a := newApp(h)
+		p, _ := enrol(t, h, a, "app-1")
+		ticket, tab, used := ticketFor(t, a), ticketFor(t, a), p.code(t, 0)
+		lost, err := a.PasswordOnly(ticket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := a.CodeStep(t.Context(), ticket, p.code(t, 0), stranger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Use(t, proof); err != nil {
+			t.Fatal(err)
+		}
+		for _, wait := range []time.Duration{30 * time.Second, TicketLife - time.Minute} {
+			h.Advance(wait)
+			for _, code := range []string{used, p.code(t, 0), p.wrongCode(t)} {
+				if _, err := a.CodeStep(t.Context(), ticket, code, stranger); !fault.Has(err, fault.SignInTooOld) {
+					t.Errorf("the same password, and another code: %v", err)
+				}
+			}
+			wants(t, h.Use(t, lost), fault.SignInTooOld)
+			proof, err = a.CodeStep(t.Context(), tab, p.code(t, 0), stranger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Use(t, proof); err != nil {
+				t.Errorf("a password that was entered in another tab: %v", err)
+			}
+			tab = ticketFor(t, a)
+		}
+	})
+}
+
 // Design, the shape of speed: the password step makes one durable commit and
 // the code step none; all the rest is the gate's.
 func TestSignInCostsTwoCommitsAndFiveStatements(t *testing.T) {
