@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,15 +27,37 @@ func TestMailLeavesWhenTheMailServerIsBack(t *testing.T) {
 	s.mail.empty()
 	s.mail.down()
 	s.forgets(w)
-	s.signedIn(w)
 	eventually(t, "the log says why", func() bool {
 		return strings.Contains(s.prog.output(), "the server refused the connection")
 	})
+	failed := time.Now()
 	if strings.Contains(s.prog.output(), w.email) {
 		t.Error("the log names the address")
 	}
+	if all := s.measured(); !strings.Contains(all, `carekey_outbox_messages{state="retried"} 1`) {
+		t.Errorf("the metrics do not show the mail that is retried:\n%s", all)
+	}
+	s.signedIn(w)
 	s.mail.up(t)
 	s.mail.code(t, w.email)
+	if took := time.Since(failed); took > 13*time.Second {
+		t.Errorf("the next attempt came after %s, though the first pause is five seconds", took)
+	}
+}
+
+// measured is what Prometheus would scrape.
+func (s *station) measured() string {
+	s.t.Helper()
+	response, err := http.Get("http://" + s.metrics + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestMailThatWasPromisedIsSentAfterAKill: at least once, under the name that

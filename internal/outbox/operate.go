@@ -18,6 +18,40 @@ const (
 	deadMemory = 30 * 24 * time.Hour
 )
 
+// Standing is how many messages have not reached anybody, for whoever watches.
+type Standing struct {
+	// Waiting have not been tried yet or are on their way, Retried have failed
+	// and are tried again, GivenUp never arrived (those of the last 30 days).
+	Waiting, Retried, GivenUp int64
+}
+
+// Stand counts them.
+func Stand(tx *db.Tx) (Standing, error) {
+	var s Standing
+	rows, err := tx.Rows(`SELECT state, CASE WHEN last_error = '' THEN 0 ELSE 1 END AS failed, count(*) FROM outbox
+		WHERE state IN ('queued', 'dead') GROUP BY 1, 2`)
+	if err != nil {
+		return s, fmt.Errorf("counting messages: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state string
+		var failed, n int64
+		if err := rows.Scan(&state, &failed, &n); err != nil {
+			return s, fmt.Errorf("counting messages: %w", err)
+		}
+		switch {
+		case state == "dead":
+			s.GivenUp += n
+		case failed == 1:
+			s.Retried = n
+		default:
+			s.Waiting = n
+		}
+	}
+	return s, rows.Close()
+}
+
 // Prune deletes what ended long ago. The janitor calls it.
 func Prune(tx *db.Tx) error {
 	_, err := tx.Exec(`DELETE FROM outbox WHERE state = 'sent' AND ended_at <= $1 OR state = 'dead' AND ended_at <= $2`,

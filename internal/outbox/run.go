@@ -203,6 +203,7 @@ func settle(tx *db.Tx, m *item, failure *Failure) error {
 	} else {
 		_, err = tx.Exec(`UPDATE outbox SET next_at = $1, last_error = $2 WHERE id = $3 AND attempts = $4 AND state = 'queued'`,
 			db.Micros(again), failure.Text, m.id, m.attempts)
+		tx.Wake(topic) // or it would wait for the next poll, which is longer than the first pause
 	}
 	if err != nil {
 		return fmt.Errorf("storing the outcome of a delivery: %w", err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/server/faultlog"
 )
 
@@ -19,6 +21,37 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	faults   *prometheus.CounterVec
+}
+
+// letters counts the messages that have not reached anybody, when it is asked.
+type letters struct {
+	db       *db.DB
+	messages *prometheus.Desc
+}
+
+func newLetters(d *db.DB) letters {
+	return letters{d, prometheus.NewDesc("carekey_outbox_messages",
+		"Messages that have not arrived: waiting, retried after a failure, given_up in the last 30 days.", []string{"state"}, nil)}
+}
+
+func (l letters) Describe(all chan<- *prometheus.Desc) { all <- l.messages }
+
+// Collect leaves the numbers out when the database does not answer: the other
+// metrics are needed most then.
+func (l letters) Collect(all chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	defer cancel()
+	var s outbox.Standing
+	err := l.db.Read(ctx, func(tx *db.Tx) (err error) {
+		s, err = outbox.Stand(tx)
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for state, n := range map[string]int64{"waiting": s.Waiting, "retried": s.Retried, "given_up": s.GivenUp} {
+		all <- prometheus.MustNewConstMetric(l.messages, prometheus.GaugeValue, float64(n), state)
+	}
 }
 
 func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
@@ -37,7 +70,7 @@ func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.faults,
+		m.requests, m.faults, newLetters(d),
 		count("carekey_db_commits_total", "Write transactions made durable; one may carry many writes.", func() uint64 { return d.Counters().Commits }),
 		count("carekey_db_statements_total", "SQL statements.", func() uint64 { return d.Counters().Statements }),
 		count("carekey_db_reads_total", "Read transactions.", func() uint64 { return d.Counters().Reads }),
