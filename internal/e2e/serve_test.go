@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,7 +148,26 @@ func TestAStartThatCannotSucceedSaysOneLine(t *testing.T) {
 	}
 }
 
-// TestBehindAProxyThatIsNotThere: without TLS, only named proxies are served
+// TestADemonstrationIsNotServedInEarnest: everybody can read its passwords
+// (decision 15).
+func TestADemonstrationIsNotServedInEarnest(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, "")
+	data := filepath.Join(s.dir, "var")
+	port := strconv.Itoa(freePorts(t, 1))
+	dev := launch(t, nil, "carekey", "dev", "--data", data, "--listen", "localhost:"+port)
+	ready(t, dev, "http://localhost:"+port+"/readyz")
+	dev.stop()
+	cmd := exec.Command(filepath.Join(programs, "carekey"), "serve", "--config", s.config)
+	cmd.Env = append(os.Environ(), "CAREKEY_ROOT_KEY_FILE="+filepath.Join(data, "root.key"))
+	out, err := cmd.CombinedOutput()
+	said := string(out)
+	if err == nil || strings.Count(said, "\n") != 1 || !strings.Contains(said, "this database is a demonstration") {
+		t.Errorf("serve said %q, %v", said, err)
+	}
+}
+
+// TestPlainHTTPIsServedToNamedProxiesOnly: without TLS, only named proxies are served
 // (decision 14).
 func TestPlainHTTPIsServedToNamedProxiesOnly(t *testing.T) {
 	t.Parallel()

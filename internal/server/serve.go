@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -37,6 +38,9 @@ const (
 // Serve answers requests until ctx ends, then lets those in progress end and
 // finishes its work in the background. ready is called when it listens.
 func Serve(ctx context.Context, h *House, ready func()) error {
+	if err := h.refuseDemonstration(ctx); err != nil {
+		return err
+	}
 	s, err := newSite(ctx, h)
 	if err != nil {
 		return err
@@ -70,6 +74,9 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 	case err = <-serving:
 	}
 	health.leaving.Store(true)
+	if err == nil && !h.Config.Dev {
+		h.Log.Info("stopping: requests in progress end first")
+	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
 	left := errors.Join(people.Shutdown(leaving), scraped.Shutdown(leaving))
@@ -91,13 +98,16 @@ func nodeName(h *House) string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), keys.Token(h.Random, 6))
 }
 
+// watched are the paths of whoever supervises this process.
+var watched = []string{alivePath, readyPath}
+
 // handler is what a request passes, from the outside to the inside.
 func (s *site) handler(h *health) http.Handler {
 	public := s.kit.Wrap(s.mux)
 	proxies := web.Proxies{
 		Trusted: s.Config.TrustedProxies,
 		Only:    s.Config.TLS.CertificateFile == "" && !s.Config.ListensOnLoopback(),
-		Open:    []string{alivePath, readyPath},
+		Open:    watched,
 		Refuse:  func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) },
 	}
 	outer := http.NewServeMux()
@@ -106,7 +116,7 @@ func (s *site) handler(h *health) http.Handler {
 	outer.Handle("/", public)
 	show := func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) }
 	inner := web.Recover(s.Log, show, proxies.Guard(outer))
-	return proxies.Name(web.Log(s.accessLog(), s.Random, s.observe, inner))
+	return proxies.Name(web.Log(s.accessLog(), watched, s.Random, s.observe, inner))
 }
 
 // accessLog is silent in dev mode: the terminal is for what to do next.
@@ -119,6 +129,9 @@ func (s *site) accessLog() *slog.Logger {
 
 func (s *site) observe(r *http.Request, status int, took time.Duration) {
 	_, route := s.mux.Handler(r)
+	if slices.Contains(watched, r.URL.Path) {
+		route = "GET " + r.URL.Path
+	}
 	s.metrics.observe(route, status, took)
 }
 

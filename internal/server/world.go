@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/relyingparty"
@@ -40,4 +42,20 @@ func (h *House) empty(ctx context.Context) (bool, error) {
 		return errors.Join(err, other)
 	})
 	return len(people) == 0 && len(parties) == 0, err
+}
+
+// refuseDemonstration keeps a database of dev mode from being served in
+// earnest: its passwords and secrets stand in a file that anybody can read
+// (decision 15).
+func (h *House) refuseDemonstration(ctx context.Context) error {
+	if h.Config.Dev {
+		return nil
+	}
+	return h.DB.Read(ctx, func(tx *db.Tx) error {
+		n, err := app.FromAWorld(tx)
+		if err != nil || n == 0 {
+			return err
+		}
+		return fmt.Errorf("this database is a demonstration: passwords of %d people in it can be read in a world file: name an empty database in database.url", n)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"carekey.dev/carekey/internal/keys"
@@ -24,9 +25,20 @@ func ID(r *http.Request) string {
 	return id
 }
 
+// Watched are paths that whoever watches this process asks all the time: while
+// the answer is good, nobody wants to read of it.
+type Watched []string
+
+func (w Watched) level(r *http.Request, status int) slog.Level {
+	if status == http.StatusOK && slices.Contains(w, r.URL.Path) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
 // Log names each request, bounds its time and writes one line about it when it
 // has been answered.
-func Log(log *slog.Logger, random io.Reader, done func(r *http.Request, status int, took time.Duration), next http.Handler) http.Handler {
+func Log(log *slog.Logger, watched Watched, random io.Reader, done func(r *http.Request, status int, took time.Duration), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		id := keys.Token(random, 9)
@@ -38,7 +50,7 @@ func Log(log *slog.Logger, random io.Reader, done func(r *http.Request, status i
 			took := time.Since(began)
 			done(r, answer.Status(), took)
 			// The path and never the query: it may hold a sealed journey.
-			log.Info("request", "id", id, "method", r.Method, "path", r.URL.Path, "status", answer.Status(),
+			log.Log(r.Context(), watched.level(r, answer.Status()), "request", "id", id, "method", r.Method, "path", r.URL.Path, "status", answer.Status(),
 				"bytes", answer.bytes, "ms", took.Milliseconds(), "client", clientText(r))
 		}()
 		next.ServeHTTP(answer, r.WithContext(ctx))

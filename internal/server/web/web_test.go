@@ -95,7 +95,7 @@ func serve(t *testing.T, handler http.HandlerFunc, path string) (*httptest.Respo
 		http.Error(w, fault.As(err).Kind.Title, http.StatusInternalServerError)
 	}
 	w := httptest.NewRecorder()
-	chain := web.Log(log, rand.Reader, func(*http.Request, int, time.Duration) {}, web.Recover(log, show, handler))
+	chain := web.Log(log, web.Watched{"/healthz"}, rand.Reader, func(*http.Request, int, time.Duration) {}, web.Recover(log, show, handler))
 	chain.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 	return w, out.String()
 }
@@ -116,6 +116,15 @@ func TestTheAccessLogHoldsNoQuery(t *testing.T) {
 	for _, part := range []string{"path=/signin", "status=418", "id=" + w.Header().Get("X-Request-Id")} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log has no %q: %s", part, log)
+		}
+	}
+}
+
+func TestGoodAnswersToWhoeverWatchesAreNotLogged(t *testing.T) {
+	for status, logged := range map[int]bool{http.StatusOK: false, http.StatusServiceUnavailable: true} {
+		_, log := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, "/healthz")
+		if (log != "") != logged {
+			t.Errorf("%d is logged as %q", status, log)
 		}
 	}
 }
