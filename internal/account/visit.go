@@ -89,12 +89,9 @@ func (a *Account) fresh(v visit) error {
 	return nil
 }
 
-// signIn sends the browser to sign in and back. A level of two is enough: who
-// has only an app must be able to look after it (decision 3).
+// signIn sends the browser to sign in and back.
 func (a *Account) signIn(w http.ResponseWriter, r *http.Request, after time.Time) error {
-	sealed, err := a.Requirements.SealRequirement(care.Requirement{
-		ACR: care.AAL2OrAAL3Any, Methods: care.Methods(), AuthenticatedAfter: after, ReturnTo: here(r),
-	})
+	sealed, err := a.Requirements.SealRequirement(care.SelfService(after, here(r)))
 	if err != nil {
 		return err
 	}
@@ -144,8 +141,7 @@ func waysOn(path string) []page.Link {
 
 // who is the browser that tries something, as throttling sees it.
 func (a *Account) who(r *http.Request, address care.Email) throttle.Subject {
-	device, known := a.Devices.Known(r, address)
-	return throttle.Subject{Device: device, Known: known, Network: a.Network(r)}
+	return a.Devices.Subject(r, address, a.Network(r))
 }
 
 // show renders a page of Care Identity Management, which says who is signed in.

@@ -37,3 +37,10 @@ type Requirement struct {
 	// (Content-Security-Policy form-action), or "".
 	FormTarget string `json:"f,omitempty"`
 }
+
+// SelfService is what Care Identity Management asks for before it shows one
+// of its pages: AAL2 is enough, because who has only an app must be able to look
+// after it (decision 3). after is the oldest sign-in that will do; zero: any.
+func SelfService(after time.Time, page string) Requirement {
+	return Requirement{ACR: AAL2OrAAL3Any, Methods: Methods(), AuthenticatedAfter: after, ReturnTo: page}
+}

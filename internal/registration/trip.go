@@ -134,11 +134,9 @@ func here(r *http.Request) string {
 }
 
 // signIn sends the browser to sign in, at or after a moment, and back to a
-// page. Care Identity Management accepts AAL2 (decision 3).
+// page.
 func (g *Registration) signIn(w http.ResponseWriter, r *http.Request, back string, after time.Time) {
-	req, err := g.Requirements.SealRequirement(care.Requirement{
-		ACR: care.AAL2OrAAL3Any, Methods: care.Methods(), AuthenticatedAfter: after, ReturnTo: back,
-	})
+	req, err := g.Requirements.SealRequirement(care.SelfService(after, back))
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return
@@ -148,8 +146,7 @@ func (g *Registration) signIn(w http.ResponseWriter, r *http.Request, back strin
 
 // who is the browser that tries, as throttling sees it.
 func (g *Registration) who(r *http.Request, address care.Email) throttle.Subject {
-	device, known := g.Devices.Known(r, address)
-	return throttle.Subject{Device: device, Known: known, Network: g.Network(r)}
+	return g.Devices.Subject(r, address, g.Network(r))
 }
 
 // errForged is the cause of a form that no page of ours could have sent.

@@ -3,10 +3,12 @@ package session
 import (
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/throttle"
 )
 
 // deviceCookie remembers that a person signed in with this browser before. It
@@ -50,6 +52,13 @@ func (d *Devices) Known(r *http.Request, address care.Email) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Subject is the browser that tries something for an address, as throttling
+// sees it.
+func (d *Devices) Subject(r *http.Request, address care.Email, network netip.Addr) throttle.Subject {
+	name, known := d.Known(r, address)
+	return throttle.Subject{Device: name, Known: known, Network: network}
 }
 
 // Remember notes that this address signed in with the browser.

@@ -171,8 +171,7 @@ func (s *SignIn) admit(w http.ResponseWriter, r *http.Request, t trip, admitted 
 
 // who is the browser that tries, as throttling sees it.
 func (s *SignIn) who(r *http.Request, address care.Email) throttle.Subject {
-	device, known := s.Devices.Known(r, address)
-	return throttle.Subject{Device: device, Known: known, Network: s.Network(r)}
+	return s.Devices.Subject(r, address, s.Network(r))
 }
 
 // waysFrom are the ways on from a page that could not go on.
