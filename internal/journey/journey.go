@@ -33,6 +33,12 @@ func New(ring *keys.Ring, kind string, life time.Duration, now func() time.Time,
 	return &Sealer{kind: kind, life: life, sealer: ring.Sealer("journey/" + kind), now: now, random: random}
 }
 
+// PhoneLost is the kind of the journey that leads from the sign-in room to the
+// registration room when a phone is lost. Its state is the app's ticket for a
+// right password: on its own, that would be good in any browser that has seen
+// the address. The two rooms never import each other.
+const PhoneLost = "phone-lost"
+
 // Journey is one way through some pages in one tab.
 type Journey[S any] struct {
 	// ID is the journey's own name, 128 random bits: single-use things are

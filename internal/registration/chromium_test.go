@@ -74,7 +74,7 @@ func album(h *house) []pageState {
 	ticket, err := h.App.PasswordStep(h.t.Context(), priyaMail, newPassword, throttle.Subject{})
 	h.must(err)
 	b = h.browser()
-	keep("recover", b.get(pathRecover+"?ticket="+ticket))
+	keep("recover", b.handed(ticket))
 	keep("recover-error", b.submit("", "code", "0000-0000-00000"))
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate/gatetest"
@@ -123,6 +124,26 @@ type browser struct {
 func (h *house) browser() *browser { return &browser{pagetest.Client(h.t, h.handler), h} }
 
 func (b *browser) other() *browser { return &browser{b.Other(), b.h} }
+
+// lost is the address to which the sign-in room leads this browser when its
+// holder has no phone.
+func (b *browser) lost(ticket string) string {
+	b.h.t.Helper()
+	b.Get("/help") // gives it its mark
+	for _, c := range b.Cookies() {
+		if c.Name == "__Host-browser" {
+			sealer := journey.New(b.h.Ring, journey.PhoneLost, app.RecoveryLife, b.h.DB.Now, b.h.Random)
+			sealed, err := journey.Seal(sealer, c.Value, journey.Begin(sealer, "", ticket))
+			b.h.must(err)
+			return pathRecover + "?ticket=" + sealed
+		}
+	}
+	b.h.t.Fatal("the browser has no mark")
+	return ""
+}
+
+// handed goes there.
+func (b *browser) handed(ticket string) *browser { return b.get(b.lost(ticket)) }
 
 func (b *browser) get(path string) *browser {
 	b.h.t.Helper()

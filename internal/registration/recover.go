@@ -13,11 +13,11 @@ import (
 const titleRecover = "Enter a recovery code"
 
 // recover is the door of somebody whose phone is lost (decision 6). The
-// sign-in room leads here with the app's ticket for a right password; from
-// then on it travels in a journey of this browser.
+// sign-in room leads here, in the same browser, with the app's ticket for a
+// right password; from then on it travels in a journey of the registration.
 func (g *Registration) recover(w http.ResponseWriter, r *http.Request) {
-	if ticket := r.URL.Query().Get("ticket"); ticket != "" {
-		g.beginRecovery(w, r, ticket)
+	if sealed := r.URL.Query().Get("ticket"); sealed != "" {
+		g.beginRecovery(w, r, sealed)
 		return
 	}
 	sealed := r.URL.Query().Get("j")
@@ -26,7 +26,13 @@ func (g *Registration) recover(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *Registration) beginRecovery(w http.ResponseWriter, r *http.Request, ticket string) {
+func (g *Registration) beginRecovery(w http.ResponseWriter, r *http.Request, sealed string) {
+	handed, err := journey.Open[string](g.lost, page.Browser(r), sealed)
+	if err != nil {
+		g.stop(w, r, trip{State: state{By: byRecovery}}, fault.New(fault.SignInTooOld, err))
+		return
+	}
+	ticket := handed.State
 	password, err := g.App.PasswordOnly(ticket)
 	if err != nil {
 		g.stop(w, r, trip{State: state{By: byRecovery}}, err)

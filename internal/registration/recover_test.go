@@ -108,7 +108,7 @@ func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 	h.Clock.Later(time.Hour)
 
 	b := h.browser()
-	b.get(pathRecover+"?ticket="+h.ticket()).isAt(pathRecover).sees(200, "Enter a recovery code")
+	b.handed(h.ticket()).isAt(pathRecover).sees(200, "Enter a recovery code")
 	if strings.Contains(b.At, "ticket=") {
 		t.Error("the ticket stayed in the address")
 	}
@@ -134,7 +134,7 @@ func TestLostPhoneIsReplacedWithARecoveryCode(t *testing.T) { // decision 6; N21
 	h.Mail(amaraMail, outbox.RecoveryCodeUsed)
 
 	c := b.other()
-	c.get(pathRecover + "?ticket=" + h.ticket())
+	c.handed(h.ticket())
 	c.submit("", "code", codes[3]).sees(422, "this one was used already")
 }
 
@@ -145,11 +145,11 @@ func TestRecoveryNeedsPasswordCodeAndMailbox(t *testing.T) {
 	codes := h.browser().withCodes()
 	h.Clock.Later(time.Hour)
 	b := h.browser()
-	for _, bad := range []string{"x", "AAAA", strings.Repeat("A", 200)} {
+	for _, bad := range []string{"x", "AAAA", strings.Repeat("A", 200), h.ticket()} {
 		b.get(pathRecover+"?ticket="+bad).sees(410, "Please enter your password again", "Sign in again")
 	}
 	b.get(pathRecover).sees(400)
-	b.get(pathRecover + "?ticket=" + h.ticket())
+	b.handed(h.ticket())
 	recovering := b.Field("j")
 	b.submit("", "code", codes[0]).isAt(pathCode)
 	b.submit("", "code", "12345678").sees(422)
@@ -172,7 +172,7 @@ func TestRecoveryEndsTwentyMinutesAfterThePassword(t *testing.T) {
 		ticket := h.ticket()
 		h.Clock.Later(9 * time.Minute)
 		b := h.browser()
-		b.get(pathRecover + "?ticket=" + ticket)
+		b.handed(ticket)
 		b.submit("", "code", codes[0])
 		h.Clock.Later(time.Minute)
 		b.submit("", "code", h.Emailed(amaraMail)).isAt(pathPassword)
@@ -192,9 +192,22 @@ func TestGuessedRecoveryCodesAreThrottled(t *testing.T) {
 	h.browser().withCodes()
 	h.Clock.Later(time.Hour)
 	b := h.browser()
-	b.get(pathRecover + "?ticket=" + h.ticket())
+	b.handed(h.ticket())
 	for range throttle.FreeFailures {
 		b.submit("", "code", "0000-0000-00000").sees(422)
 	}
 	b.submit("", "code", "0000-0000-00000").sees(429, "Too many tries", "What to do about a lost phone")
+}
+
+// TestPasswordOfALostPhoneStaysInItsBrowser (ground rule 2): the address that
+// the sign-in room leads to is worth nothing in another browser, where somebody
+// may have found it.
+func TestPasswordOfALostPhoneStaysInItsBrowser(t *testing.T) {
+	h := newHouse(t)
+	h.browser().withCodes()
+	h.Clock.Later(time.Hour)
+	b := h.browser()
+	address := b.lost(h.ticket())
+	b.other().get(address).sees(410, "Please enter your password again", "Sign in again")
+	b.get(address).isAt(pathRecover).sees(200, "Enter a recovery code")
 }

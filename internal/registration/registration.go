@@ -74,8 +74,9 @@ type Registration struct {
 	Options
 	pages *page.Pages
 	// starts are the pages with the "Register" button, journeys what follows
-	// it, codes the page with recovery codes.
-	starts, journeys, codes *journey.Sealer
+	// it, codes the page with recovery codes; lost is what the sign-in room
+	// hands over.
+	starts, journeys, codes, lost *journey.Sealer
 }
 
 // New returns the room.
@@ -89,6 +90,7 @@ func New(o Options) *Registration {
 		starts:   sealer("registration-start", startWithin),
 		journeys: sealer("registration", journeyLife),
 		codes:    sealer("registration-codes", shownLife),
+		lost:     sealer(journey.PhoneLost, app.RecoveryLife),
 	}
 }
 

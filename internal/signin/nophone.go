@@ -2,8 +2,8 @@ package signin
 
 import (
 	"net/http"
-	"net/url"
 
+	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page"
 )
 
@@ -19,7 +19,8 @@ func (s *SignIn) noPhone(w http.ResponseWriter, r *http.Request) {
 }
 
 // postNoPhone takes the choice. A recovery code opens a registration and never
-// a session; the password that was right travels as the app's own ticket.
+// a session; the password that was right travels as the app's own ticket, in
+// this browser alone.
 func (s *SignIn) postNoPhone(w http.ResponseWriter, r *http.Request) {
 	form, t, ok := s.form(w, r, stepCode)
 	if !ok {
@@ -34,7 +35,12 @@ func (s *SignIn) postNoPhone(w http.ResponseWriter, r *http.Request) {
 	case "another":
 		page.SeeOther(w, r, "/signin?choose=1&req="+req)
 	case "recovery":
-		page.SeeOther(w, r, "/register/recover?ticket="+url.QueryEscape(t.State.Ticket))
+		sealed, err := journey.Seal(s.lost, page.Browser(r), journey.Begin(s.lost, "", t.State.Ticket))
+		if err != nil {
+			s.Kit.Fault(w, r, err)
+			return
+		}
+		page.SeeOther(w, r, "/register/recover?ticket="+sealed)
 	case "ra":
 		page.SeeOther(w, r, "/help/lost-phone")
 	default:

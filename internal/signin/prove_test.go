@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate/gatetest"
+	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
@@ -199,6 +202,26 @@ func TestSuspendedPhoneIsSaidToWhoKnowsThePassword(t *testing.T) {
 	v.toPassword(amara).submit("/signin/password", "password", gatetest.Password).sees(http.StatusForbidden, "This authenticator was reported as lost")
 }
 
+// handedOver is the app's ticket, as the registration room finds it in the
+// address: in this browser alone.
+func (v *visitor) handedOver() string {
+	v.h.t.Helper()
+	sealer := journey.New(v.h.Rig.Ring, journey.PhoneLost, app.RecoveryLife, v.h.Rig.DB.Now, rand.Reader)
+	sealed := v.address().Query().Get("ticket")
+	if _, err := v.h.Rig.App.PasswordOnly(sealed); err == nil {
+		v.h.t.Error("the address holds the ticket, good in any browser")
+	}
+	for _, c := range v.Cookies() {
+		if c.Name == "__Host-browser" {
+			handed, err := journey.Open[string](sealer, c.Value, sealed)
+			v.h.must(err)
+			return handed.State
+		}
+	}
+	v.h.t.Fatal("the browser has no mark")
+	return ""
+}
+
 // TestPhoneThatIsNotThere: decision 6, the three ways on. The password that was
 // right travels along, so that a recovery code can follow.
 func TestPhoneThatIsNotThere(t *testing.T) {
@@ -209,7 +232,7 @@ func TestPhoneThatIsNotThere(t *testing.T) {
 	v.submit("/signin/no-phone", "way", "another").isAt("/signin").sees(http.StatusOK, "Select your login method")
 	v.get(page).submit("/signin/no-phone", "way", "ra").isAt("/help/lost-phone")
 	v.get(page).submit("/signin/no-phone", "way", "recovery").isAt("/register/recover")
-	proof, err := h.Rig.App.PasswordOnly(v.address().Query().Get("ticket"))
+	proof, err := h.Rig.App.PasswordOnly(v.handedOver())
 	if err != nil || proof.UID() != amara.UID || care.Level(proof.Evidence()) != care.AAL1 {
 		t.Errorf("the ticket: %+v, %v", proof, err)
 	}

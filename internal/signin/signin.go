@@ -68,6 +68,8 @@ type SignIn struct {
 	Options
 	pages    *page.Pages
 	journeys *journey.Sealer
+	// lost hands the ticket over to the registration room.
+	lost *journey.Sealer
 }
 
 // New returns the room.
@@ -79,6 +81,7 @@ func New(o Options) *SignIn {
 	return &SignIn{
 		Options: o, pages: o.Kit.Pages(sub),
 		journeys: journey.New(o.Ring, "sign-in", journeyLife, o.DB.Now, o.Random),
+		lost:     journey.New(o.Ring, journey.PhoneLost, app.RecoveryLife, o.DB.Now, o.Random),
 	}
 }
 
