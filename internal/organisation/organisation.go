@@ -3,9 +3,9 @@
 // serves them.
 //
 // Whoever fills the directory or reads the whole of it comes in; Organisations
-// leave.
-// Who works where is a matter of access. An ODS parent may be a code that is
-// not in the directory: national codes are more than one installation knows.
+// leave. Who works where is a matter of access. An ODS parent may be a code
+// that is not in the directory: national codes are more than one installation
+// knows.
 package organisation
 
 import (

@@ -5,7 +5,7 @@
 // kind) and puts it in the outbox with its change: both are committed or
 // neither. Any node's worker (Run) then hands it to the handler of its kind,
 // at least once, again with growing pauses while that fails, across restarts,
-// and gives up after three days at most, where the operator can see it.
+// and gives up after three days at most, which the log says.
 //
 // A message lies here sealed and is erased once it is sent. The room never
 // logs an address, a code or a link, and never stores one in the clear.
