@@ -61,7 +61,8 @@ func (h *Help) still(mux *http.ServeMux, path, name, title string, data any) {
 	})
 }
 
-// errorKind explains one kind of fault.
+// errorKind explains one kind of fault to whoever met it. What it says to a
+// service desk is not for everybody.
 func (h *Help) errorKind(w http.ResponseWriter, r *http.Request) {
 	number, err := strconv.Atoi(r.PathValue("number"))
 	kind := fault.KindOf(number)
