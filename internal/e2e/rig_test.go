@@ -266,14 +266,6 @@ func (h *house) restart() {
 	h.start()
 }
 
-// command runs a carekey command beside the server and returns what it says.
-func (h *house) command(args ...string) (string, error) {
-	h.t.Helper()
-	cmd := exec.Command(filepath.Join(programs, "carekey"), append(args, "--data", h.data)...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
 // clerk is an operator at the command line who stands for the RA: they run
 // registration-link, read what it says and answer.
 type clerk struct {

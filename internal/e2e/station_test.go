@@ -36,7 +36,6 @@ type station struct {
 	mail             *postbox
 	phones           phones
 	prog             *program
-	workers          int
 	certificate, key string
 	secret           string // of the relying party
 }
