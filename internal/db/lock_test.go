@@ -3,7 +3,9 @@ package db_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,6 +146,27 @@ func TestDatabaseFileIsItsOwnersAlone(t *testing.T) {
 		}
 		if mode := info.Mode().Perm(); mode != 0o600 {
 			t.Errorf("carekey.db%s has mode %o, want 600", suffix, mode)
+		}
+	}
+}
+
+// TestAClosedDatabaseIsOneFile: whoever copies the file after a clean stop has it all.
+func TestAClosedDatabaseIsOneFile(t *testing.T) {
+	address := dbtest.SQLite(t, tables...)
+	d, err := db.Open(t.Context(), db.Config{URL: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, d, func(tx *db.Tx) error { return add(tx, "a", 1) })
+	if n := count(t, d, "a"); n != 1 {
+		t.Fatalf("the counter is %d", n)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(strings.TrimPrefix(address, "sqlite:") + suffix); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left behind: %v", suffix, err)
 		}
 	}
 }

@@ -47,10 +47,7 @@ func (s *session) prepare(ctx context.Context, query string) (*sql.Stmt, error) 
 		return nil, err
 	}
 	if len(s.prepared) >= maxStatements {
-		for text, old := range s.prepared {
-			old.Close()
-			delete(s.prepared, text)
-		}
+		s.forget()
 	}
 	s.prepared[query] = stmt
 	return stmt, nil
@@ -66,8 +63,24 @@ func (s *session) kind(err error) error {
 
 // release gives the connection back, or closes it for good when it is not known to be in a good state.
 func (s *session) release(good bool) {
+	s.forget()
 	if !good {
 		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = s.conn.Close()
+}
+
+// close ends the connection together with its pool.
+func (s *session) close() error {
+	s.forget()
+	return s.conn.Close()
+}
+
+// forget ends the prepared statements. SQLite keeps a connection whose statements are alive, and with it the write-ahead log beside the file,
+// even after it was closed.
+func (s *session) forget() {
+	for _, stmt := range s.prepared {
+		_ = stmt.Close()
+	}
+	clear(s.prepared)
 }

@@ -144,7 +144,7 @@ func (e *sqliteEngine) close() error {
 		err := e.writer.close()
 		for range cap(e.readers) {
 			if s := <-e.readers; s != nil {
-				err = errors.Join(err, s.conn.Close())
+				err = errors.Join(err, s.close())
 			}
 		}
 		close(e.readers)

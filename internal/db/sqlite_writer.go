@@ -141,7 +141,7 @@ func (w *writer) close() error {
 	<-w.stopped
 	var err error
 	if w.s != nil {
-		err = w.s.conn.Close()
+		err = w.s.close()
 	}
 	return errors.Join(err, w.pool.Close())
 }
