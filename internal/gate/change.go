@@ -18,8 +18,8 @@ import (
 // Changing asks for a change of a secret. By what right:
 //
 //   - a fresh Session of the same person;
-//   - or a mailbox proof and a code of the app together, for a forgotten
-//     password (ASVS 6.4.3: a reset does not bypass the second factor; N21);
+//   - or a proof of the verified mailbox and a code of the app together, for a
+//     forgotten password (ASVS 6.4.3: a reset does not bypass the second factor; N21);
 //   - or Journey, the registration journey that bound the authenticator in the
 //     last 20 minutes, for its recovery codes.
 type Changing struct {
@@ -104,6 +104,15 @@ func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) 
 	}
 	if f.uid != record.UID || f.authenticator != record.ID || !mailbox || !code {
 		return "", fault.New(fault.NotAdmitted, errors.New("a reset needs the mailbox and the app"))
+	}
+	// Only the verified address: not one that waits for its code, nor one that
+	// was theirs when the reset began.
+	p, err := person.ByUID(tx, f.uid)
+	if err != nil {
+		return "", err
+	}
+	if f.address == "" || p.Email != f.address {
+		return "", fault.New(fault.NotAdmitted, errors.New("the proven mailbox is not the person's"))
 	}
 	return "mailbox and app", g.use(tx, f)
 }

@@ -100,6 +100,25 @@ func TestWhoMayNotChangeAPassword(t *testing.T) {
 		"another's mailbox": {proven(func(r *gatetest.Rig) []credential.Proof {
 			return []credential.Proof{r.Mailbox("j", helen.UID, helen.Email), r.CodeProof(amara)}
 		}), fault.NotAdmitted},
+		"the mailbox of an address that waits, and the app": {func(r *gatetest.Rig) gate.Changing {
+			const to = care.Email("amara@new.example.nhs.uk")
+			r.Write(func(tx *db.Tx) error { return person.SetPending(tx, amara.UID, to) })
+			return gate.Changing{Proofs: []credential.Proof{r.Mailbox("pending", amara.UID, to), r.CodeProof(amara)}}
+		}, fault.NotAdmitted},
+		"the mailbox that was theirs until a moment ago, and the app": {func(r *gatetest.Rig) gate.Changing {
+			const to = care.Email("amara@new.example.nhs.uk")
+			before := mailbox(r)
+			r.Write(func(tx *db.Tx) error {
+				if err := person.SetPending(tx, amara.UID, to); err != nil {
+					return err
+				}
+				_, err := person.Verify(tx, amara.UID, to)
+				return err
+			})
+			amaraNow := amara
+			amaraNow.Email = to
+			return gate.Changing{Proofs: []credential.Proof{before, r.CodeProof(amaraNow)}}
+		}, fault.NotAdmitted},
 		"a proof that no verifier made": {proven(func(r *gatetest.Rig) []credential.Proof {
 			return []credential.Proof{mailbox(r), {}}
 		}), fault.Internal},
