@@ -40,13 +40,14 @@ func (p Proxies) Name(next http.Handler) http.Handler {
 	})
 }
 
-// Guard refuses who may not come in.
+// Guard refuses who may not come in: strangers if proxies alone are served, and
+// what reached a proxy unencrypted.
 func (p Proxies) Guard(next http.Handler) http.Handler {
-	if !p.Only {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		plain := !p.trusts(peerOf(r)) || r.Header.Get("X-Forwarded-Proto") == "http"
+		plain := p.Only
+		if p.trusts(peerOf(r)) {
+			plain = r.Header.Get("X-Forwarded-Proto") == "http"
+		}
 		if plain && !slices.Contains(p.Open, r.URL.Path) {
 			p.Refuse(w, r, fault.New(fault.NotEncrypted, nil))
 			return

@@ -60,27 +60,31 @@ func TestBehindProxiesNobodyElseIsServedDecision14(t *testing.T) {
 		Trusted: proxies, Only: true, Open: []string{"/healthz"},
 		Refuse: func(w http.ResponseWriter, _ *http.Request, err error) { w.WriteHeader(fault.As(err).Kind.Status) },
 	}
-	handler := p.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	open := p
+	open.Only = false // with a certificate of its own, or on loopback
 	for name, c := range map[string]struct {
 		peer, proto, path string
-		want              int
+		only, otherwise   int
 	}{
-		"through the proxy":        {"10.1.2.3:1", "https", "/cim/", 200},
-		"the proxy says nothing":   {"10.1.2.3:1", "", "/cim/", 200},
-		"plain http to the proxy":  {"10.1.2.3:1", "http", "/cim/", 403},
-		"past the proxy":           {"192.0.2.7:1", "https", "/cim/", 403},
-		"a health check past it":   {"192.0.2.7:1", "", "/healthz", 200},
-		"below a health check":     {"192.0.2.7:1", "", "/healthz/x", 403},
-		"a health check by proxy":  {"10.1.2.3:1", "http", "/healthz", 200},
-		"from this machine, plain": {"127.0.0.1:1", "", "/cim/", 403},
+		"through the proxy":        {"10.1.2.3:1", "https", "/cim/", 200, 200},
+		"the proxy says nothing":   {"10.1.2.3:1", "", "/cim/", 200, 200},
+		"plain http to the proxy":  {"10.1.2.3:1", "http", "/cim/", 403, 403},
+		"past the proxy":           {"192.0.2.7:1", "https", "/cim/", 403, 200},
+		"a stranger says anything": {"192.0.2.7:1", "http", "/cim/", 403, 200},
+		"a health check past it":   {"192.0.2.7:1", "", "/healthz", 200, 200},
+		"below a health check":     {"192.0.2.7:1", "", "/healthz/x", 403, 200},
+		"a health check by proxy":  {"10.1.2.3:1", "http", "/healthz", 200, 200},
+		"from this machine, plain": {"127.0.0.1:1", "", "/cim/", 403, 200},
 	} {
-		r := httptest.NewRequest("GET", c.path, nil)
-		r.RemoteAddr = c.peer
-		r.Header.Set("X-Forwarded-Proto", c.proto)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		if w.Code != c.want {
-			t.Errorf("%s: status %d, want %d", name, w.Code, c.want)
+		for guard, want := range map[*web.Proxies]int{&p: c.only, &open: c.otherwise} {
+			r := httptest.NewRequest("GET", c.path, nil)
+			r.RemoteAddr = c.peer
+			r.Header.Set("X-Forwarded-Proto", c.proto)
+			w := httptest.NewRecorder()
+			guard.Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s, proxies only %t: status %d, want %d", name, guard.Only, w.Code, want)
+			}
 		}
 	}
 }
