@@ -46,7 +46,7 @@ var (
 		Title:    "The service is very busy",
 		Sentence: "We could not finish this in time. Nothing was changed.",
 		Next:     "Wait a few seconds and try again.",
-		Desk:     "The database was locked or overloaded, or all password workers were busy. Look at the load and at other programs that use the database.",
+		Desk:     "The database was locked, overloaded or out of reach, or all password workers were busy; the cause says which. Look at the load, at other programs that use the database, and at the database itself.",
 	}
 	Full = &Kind{
 		Number: 102, Name: "storage full", Status: http.StatusServiceUnavailable,
