@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -17,11 +18,17 @@ const RetryAfter = 2 * time.Second
 // hashes in about a second.
 const queuePerWorker = 32
 
+// quiet is after how long without a hash the system gets its memory back. The
+// collector alone would keep what a busy morning took for many minutes.
+const quiet = 10 * time.Second
+
 // Pool bounds how many hashes are computed at once, and how many wait. Its
-// memory is size times the cost of one hash, however many people sign in.
+// memory in use is size times the cost of one hash, however many people sign
+// in.
 type Pool struct {
 	places  chan struct{} // everybody inside: working or waiting
 	workers chan struct{} // those who are working
+	rest    *time.Timer
 }
 
 // NewPool returns a pool of size workers; 0 takes one for each processor.
@@ -29,10 +36,13 @@ func NewPool(size int) *Pool {
 	if size <= 0 {
 		size = runtime.GOMAXPROCS(0)
 	}
-	return &Pool{
+	p := &Pool{
 		places:  make(chan struct{}, size*(1+queuePerWorker)),
 		workers: make(chan struct{}, size),
+		rest:    time.AfterFunc(quiet, debug.FreeOSMemory),
 	}
+	p.rest.Stop() // nothing was used yet
+	return p
 }
 
 // Place is a place in the pool.
@@ -77,7 +87,10 @@ func (p *Place) run(ctx context.Context, work func()) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for a password worker: %w", context.Cause(ctx))
 	}
-	defer func() { <-p.pool.workers }()
+	defer func() {
+		<-p.pool.workers
+		p.pool.rest.Reset(quiet)
+	}()
 	work()
 	return nil
 }
