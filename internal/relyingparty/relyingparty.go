@@ -13,9 +13,11 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,12 +45,30 @@ const (
 // endpoint.
 type AuthMethod string
 
-// The methods. A client with a secret may send it in the body or by Basic: it
-// must not need to be told which (wire rule 3).
+// The methods. A client with a secret may send it in the body or by Basic,
+// whichever it registered: it must not need to be told (wire rule 3).
 const (
-	ClientSecret  AuthMethod = "client_secret_post"
-	PrivateKeyJWT AuthMethod = "private_key_jwt"
+	ClientSecret      AuthMethod = "client_secret_post"
+	ClientSecretBasic AuthMethod = "client_secret_basic"
+	PrivateKeyJWT     AuthMethod = "private_key_jwt"
+	TLSClientAuth     AuthMethod = "tls_client_auth"
+	SelfSignedTLS     AuthMethod = "self_signed_tls_client_auth"
 )
+
+// AuthMethods returns every method.
+func AuthMethods() []AuthMethod {
+	return []AuthMethod{ClientSecret, ClientSecretBasic, PrivateKeyJWT, TLSClientAuth, SelfSignedTLS}
+}
+
+// HasSecret reports whether the method is by a client secret.
+func (m AuthMethod) HasSecret() bool { return m == ClientSecret || m == ClientSecretBasic }
+
+// AssertionAlgorithms are those with which relying parties sign assertions and
+// request objects (wire rule 5; FAPI 2.0 section 5.4.1).
+func AssertionAlgorithms() []string { return []string{"RS256", "RS512", "PS256", "ES256"} }
+
+// SigningAlgorithms are those with which Carekey signs.
+func SigningAlgorithms() []string { return []string{"RS256", "ES256", "PS256"} }
 
 // RelyingParty is one service.
 type RelyingParty struct {
@@ -72,15 +92,41 @@ type RelyingParty struct {
 	Methods    []care.Method
 	DefaultACR care.ACR
 
-	// Secrets are the SHA-256 of each secret that is good now.
+	// Secrets are the SHA-256 of each secret that is good now, the newest
+	// first: two while one is being replaced.
 	Secrets [][]byte
+
+	Metadata
 }
+
+// maxSecrets is how many secrets are good at the same time.
+const maxSecrets = 2
+
+// secretSize is the size of a client secret in bytes (decision 15: 256 bits).
+const secretSize = 32
+
+// NewSecret returns a new client secret, to be shown once, and its hash.
+func NewSecret(random io.Reader) (secret string, hash []byte) {
+	secret = keys.Token(random, secretSize)
+	return secret, keys.Hash(secret)
+}
+
+// AddSecret makes hash the newest secret. The one before stays good, so that a
+// service changes over without a pause; an older one is good no more.
+func (rp *RelyingParty) AddSecret(hash []byte) {
+	rp.Secrets = append([][]byte{hash}, rp.Secrets...)
+	rp.Secrets = rp.Secrets[:min(len(rp.Secrets), maxSecrets)]
+}
+
+// OfflineAccess is the scope that asks for a refresh token.
+const OfflineAccess = "offline_access"
 
 // Scopes returns every scope that Carekey knows (wire format).
 func Scopes() []string {
 	return []string{
 		"openid", "profile", "email", "nhsperson", "nationalrbacaccess", "associatedorgs",
 		"professionalmemberships", "organisationalmemberships", "selectedrole", "changedrole",
+		OfflineAccess,
 	}
 }
 
@@ -96,15 +142,43 @@ func (rp RelyingParty) CheckSecret(secret string) bool {
 }
 
 // Redirects reports whether uri is registered, character by character (RFC
-// 9700 section 2.1; ASVS 10.4.1).
-func (rp RelyingParty) Redirects(uri string) bool { return slices.Contains(rp.RedirectURIs, uri) }
+// 9700 section 2.1; ASVS 10.4.1). Only the port of a developer's own machine
+// may vary, where it was registered as "http://localhost:*/…" (wire rule 13;
+// RFC 8252 section 7.3).
+func (rp RelyingParty) Redirects(uri string) bool { return registered(rp.RedirectURIs, uri) }
+
+// LogsOutTo reports whether uri is registered for the way back after a
+// sign-out, compared as Redirects does.
+func (rp RelyingParty) LogsOutTo(uri string) bool { return registered(rp.PostLogoutRedirectURIs, uri) }
+
+func registered(all []string, uri string) bool {
+	if _, pattern := anyPort(uri); slices.Contains(all, uri) && !pattern {
+		return true
+	}
+	match := onLocalhost.FindStringSubmatch(uri)
+	return match != nil && slices.ContainsFunc(all, func(pattern string) bool {
+		rest, ok := anyPort(pattern)
+		return ok && rest == match[1]
+	})
+}
+
+// onLocalhost matches an address of a developer's machine with its port; what
+// follows the port is compared exactly.
+var onLocalhost = regexp.MustCompile(`^http://localhost:[0-9]{1,5}((?:[/?].*)?)$`)
+
+// anyPort returns what follows the port of a pattern "http://localhost:*…".
+func anyPort(pattern string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(pattern, "http://localhost:*")
+	return rest, ok && (rest == "" || rest[0] == '/' || rest[0] == '?') && !strings.Contains(rest, "#")
+}
 
 // Grant returns those of wanted that the relying party may have, in the order
-// in which it asked, each once.
+// in which it asked, each once. offline_access needs RefreshTokens too.
 func (rp RelyingParty) Grant(wanted []string) []string {
 	var granted []string
 	for _, scope := range wanted {
-		if slices.Contains(rp.Scopes, scope) && !slices.Contains(granted, scope) {
+		may := slices.Contains(rp.Scopes, scope) && (scope != OfflineAccess || rp.RefreshTokens)
+		if may && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}

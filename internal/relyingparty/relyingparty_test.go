@@ -28,6 +28,10 @@ func ers() relyingparty.RelyingParty {
 		BackchannelLogoutURI:   "http://127.0.0.1:9090/backchannel-logout",
 		Scopes:                 []string{"openid", "profile"}, Methods: []care.Method{care.AuthenticatorApp},
 		DefaultACR: care.AAL2OrAAL3Any, Secrets: [][]byte{keys.Hash("one"), keys.Hash("two")},
+		Metadata: relyingparty.Metadata{
+			Team: "north", IDTokenAlg: "ES256", RequestURIs: []string{"https://ers.example/request"}, DefaultMaxAge: new(int64),
+			TLSSubject: relyingparty.TLSSubject{DN: "CN=e-RS"}, Quirks: relyingparty.Quirks{NumericLevels: true},
+		},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 const columns = `client_id, name, short_name, profile, token_endpoint_auth_method, jwks_uri, jwks,
 	jwks_uri_signing_algorithm, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri,
-	scopes, methods, default_acr, secrets`
+	scopes, methods, default_acr, secrets, metadata`
 
 // ByID returns the relying party, or db.ErrNoRows. Directory.ByID is the one
 // for requests.
@@ -46,10 +46,10 @@ type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (RelyingParty, error) {
 	var rp RelyingParty
-	var jwks, redirects, logouts, scopes, methods, secrets string
+	var jwks, redirects, logouts, scopes, methods, secrets, metadata string
 	err := row.Scan(&rp.ClientID, &rp.Name, &rp.ShortName, &rp.Profile, &rp.AuthMethod, &rp.JWKSURI, &jwks,
 		&rp.SigningAlgorithm, &redirects, &logouts, &rp.BackchannelLogoutURI,
-		&scopes, &methods, &rp.DefaultACR, &secrets)
+		&scopes, &methods, &rp.DefaultACR, &secrets, &metadata)
 	if err != nil {
 		return RelyingParty{}, err
 	}
@@ -65,6 +65,7 @@ func scan(row scanner) (RelyingParty, error) {
 		{scopes, &rp.Scopes},
 		{methods, &rp.Methods},
 		{secrets, &rp.Secrets},
+		{metadata, &rp.Metadata},
 	} {
 		if err := json.Unmarshal([]byte(list.text), list.into); err != nil {
 			return RelyingParty{}, fmt.Errorf("reading relying party %s: %w", rp.ClientID, err)
@@ -77,7 +78,7 @@ func scan(row scanner) (RelyingParty, error) {
 func Put(tx *db.Tx, rp RelyingParty) error {
 	_, err := tx.Exec(`
 		INSERT INTO relying_party (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, short_name = excluded.short_name,
 		       profile = excluded.profile, token_endpoint_auth_method = excluded.token_endpoint_auth_method,
 		       jwks_uri = excluded.jwks_uri, jwks = excluded.jwks,
@@ -85,10 +86,11 @@ func Put(tx *db.Tx, rp RelyingParty) error {
 		       redirect_uris = excluded.redirect_uris,
 		       post_logout_redirect_uris = excluded.post_logout_redirect_uris,
 		       backchannel_logout_uri = excluded.backchannel_logout_uri, scopes = excluded.scopes,
-		       methods = excluded.methods, default_acr = excluded.default_acr, secrets = excluded.secrets`,
+		       methods = excluded.methods, default_acr = excluded.default_acr, secrets = excluded.secrets,
+		       metadata = excluded.metadata`,
 		rp.ClientID, rp.Name, rp.ShortName, rp.Profile, rp.AuthMethod, rp.JWKSURI, string(rp.JWKS),
 		rp.SigningAlgorithm, list(rp.RedirectURIs), list(rp.PostLogoutRedirectURIs), rp.BackchannelLogoutURI,
-		list(rp.Scopes), list(rp.Methods), rp.DefaultACR, list(rp.Secrets))
+		list(rp.Scopes), list(rp.Methods), rp.DefaultACR, list(rp.Secrets), encoded(rp.Metadata))
 	if err != nil {
 		return fmt.Errorf("storing relying party %s: %w", rp.ClientID, err)
 	}
@@ -107,9 +109,13 @@ func list[T any](values []T) string {
 	if len(values) == 0 {
 		return "[]"
 	}
-	text, err := json.Marshal(values)
+	return encoded(values)
+}
+
+func encoded(value any) string {
+	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // a list of texts always encodes
+		panic(err) // texts, numbers and lists of them always encode
 	}
 	return string(text)
 }

@@ -11,7 +11,6 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/db"
-	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/yamldoc"
 )
@@ -134,8 +133,8 @@ func (w *World) enrolments(ctx context.Context, o Options) (map[care.UID]credent
 func (w *World) secrets(o Options) map[string]string {
 	made := map[string]string{}
 	for _, rp := range w.relyingParties {
-		if rp.AuthMethod == relyingparty.ClientSecret && rp.secret == "" {
-			made[rp.ClientID] = keys.Token(o.Random, 32)
+		if rp.AuthMethod.HasSecret() && rp.secret == "" {
+			made[rp.ClientID], _ = relyingparty.NewSecret(o.Random)
 		}
 	}
 	return made

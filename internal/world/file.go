@@ -1,6 +1,7 @@
 package world
 
 import (
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/yamldoc"
 )
 
@@ -85,6 +86,8 @@ type relyingPartyEntry struct {
 	Scopes                 []string       `yaml:"scopes"`
 	Methods                []string       `yaml:"methods"`
 	DefaultACR             string         `yaml:"default_acr"`
+
+	relyingparty.Metadata `yaml:",inline"`
 }
 
 type noticeEntry struct {

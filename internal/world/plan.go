@@ -1,6 +1,7 @@
 package world
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func (p *planner) relyingParties() error {
 func (p *planner) withSecret(want wantedRelyingParty, old relyingparty.RelyingParty) relyingparty.RelyingParty {
 	rp := want.RelyingParty
 	switch {
-	case rp.AuthMethod != relyingparty.ClientSecret || want.secret != "":
+	case !rp.AuthMethod.HasSecret() || want.secret != "":
 		return rp
 	case len(old.Secrets) > 0:
 		rp.Secrets = old.Secrets
@@ -196,6 +197,10 @@ func (p *planner) withSecret(want wantedRelyingParty, old relyingparty.RelyingPa
 }
 
 func relyingPartyFields(rp relyingparty.RelyingParty) []Field {
+	metadata, err := json.Marshal(rp.Metadata)
+	if err != nil {
+		panic(err) // texts, numbers and lists of them always encode
+	}
 	return []Field{
 		{Name: "name", To: rp.Name}, {Name: "short_name", To: rp.ShortName}, {Name: "profile", To: string(rp.Profile)},
 		{Name: "token_endpoint_auth_method", To: string(rp.AuthMethod)}, {Name: "jwks_uri", To: rp.JWKSURI},
@@ -204,7 +209,7 @@ func relyingPartyFields(rp relyingparty.RelyingParty) []Field {
 		{Name: "post_logout_redirect_uris", To: strings.Join(rp.PostLogoutRedirectURIs, ", ")},
 		{Name: "backchannel_logout_uri", To: rp.BackchannelLogoutURI},
 		{Name: "scopes", To: strings.Join(rp.Scopes, ", ")}, {Name: "methods", To: joined(rp.Methods)},
-		{Name: "default_acr", To: string(rp.DefaultACR)},
+		{Name: "default_acr", To: string(rp.DefaultACR)}, {Name: "metadata", To: strings.Trim(string(metadata), "{}")},
 		{Name: "secret", To: fmt.Sprintf("%x", rp.Secrets), hidden: true},
 	}
 }
