@@ -73,8 +73,8 @@ type Admission struct {
 	Requirement care.Requirement
 	// Terms is the version of the terms on the page where the person went on.
 	Terms string
-	// Previous is the session token that the browser held, or "": a new
-	// sign-in ends the old session (ASVS 7.2.4).
+	// Previous is the session token that the browser held, or "": after a new
+	// sign-in it is worth nothing (ASVS 7.2.4).
 	Previous string
 }
 
@@ -108,21 +108,16 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 		if err := g.use(tx, facts); err != nil {
 			return err
 		}
-		if a.Previous != "" {
-			if err := session.End(tx, keys.Hash(a.Previous), "signed in again"); err != nil {
-				return err
-			}
-		}
 		var err error
 		opened, err = g.o.Opener.Open(tx, session.Opening{
-			Token: token, SID: sid, UID: facts.uid, AAL: level, Method: facts.method,
+			Token: token, SID: sid, Previous: a.Previous, UID: facts.uid, AAL: level, Method: facts.method,
 			AuthenticatorID: facts.authenticator, Terms: a.Terms,
 		})
 		if err != nil {
 			return err
 		}
 		return audit.Record(tx, audit.Entry{
-			Action: "session.opened", Subject: facts.uid, Actor: string(facts.uid), Session: sid,
+			Action: "session.opened", Subject: facts.uid, Actor: string(facts.uid), Session: opened.SID,
 			Fields: []audit.Field{
 				{Name: "method", Value: string(facts.method)}, {Name: "aal", Value: level.String()},
 				{Name: "client", Value: a.Requirement.ClientID}, {Name: "terms", Value: a.Terms},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
@@ -17,7 +18,9 @@ type Opener struct{ s *Sessions }
 type Opening struct {
 	// Token is the new session's secret, from NewToken. A sign-in always gets
 	// a new one (ASVS 7.2.4).
-	Token, SID      string
+	Token, SID string
+	// Previous is the secret that the browser held, or "".
+	Previous        string
 	UID             care.UID
 	AAL             care.AAL
 	Method          care.Method
@@ -31,10 +34,18 @@ func (o Opener) NewToken() (token, sid string) {
 	return keys.Token(o.s.random, tokenSize), keys.Token(o.s.random, 16)
 }
 
-// Open creates a session.
+// Open creates a session. What the browser held before is over with it: the
+// session of another person ends, that of the same person goes on under its
+// public name, with a new secret, new limits and the level of this sign-in
+// alone (N6). Relying parties know a session by that name, so a sign-out still
+// reaches all of them after somebody had to prove again who they are.
 func (o Opener) Open(tx *db.Tx, n Opening) (*Session, error) {
 	if o.s == nil {
 		return nil, errors.New("opening a session without the gate")
+	}
+	earlier, err := replace(tx, &n)
+	if err != nil {
+		return nil, err
 	}
 	now, limits := tx.Now(), o.s.limits(n.AAL)
 	s := &Session{
@@ -42,14 +53,43 @@ func (o Opener) Open(tx *db.Tx, n Opening) (*Session, error) {
 		AuthenticatorID: n.AuthenticatorID, AuthTime: now, LastSeen: now,
 		IdleUntil: now.Add(limits.Idle), Until: now.Add(limits.Total), Terms: n.Terms,
 	}
-	_, err := tx.Exec(`INSERT INTO session (id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, terms)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+	_, err = tx.Exec(`INSERT INTO session (id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, terms, earlier)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		s.ID, s.SID, s.UID, int64(s.AAL), s.Method, s.AuthenticatorID,
-		db.Micros(now), db.Micros(now), db.Micros(s.IdleUntil), db.Micros(s.Until), s.Terms)
+		db.Micros(now), db.Micros(now), db.Micros(s.IdleUntil), db.Micros(s.Until), s.Terms, earlier)
 	if err != nil {
 		return nil, fmt.Errorf("opening a session: %w", err)
 	}
 	return s, nil
+}
+
+// replace takes away the session that the browser held. If it was the same
+// person's and not over, n goes on under its name, and the authenticators that
+// took part in it are returned. That it may be idle does not matter: somebody
+// at work in a relying party for longer than the idle limit still is (decision
+// 7).
+func replace(tx *db.Tx, n *Opening) (earlier string, err error) {
+	if n.Previous == "" {
+		return "", nil
+	}
+	var sid, authenticator string
+	err = tx.Row(`DELETE FROM session WHERE id = $1 AND uid = $2 AND ended_at = 0 AND until > $3
+		RETURNING sid, authenticator_id, earlier`, keys.Hash(n.Previous), n.UID, db.Micros(tx.Now())).
+		Scan(&sid, &authenticator, &earlier)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", End(tx, keys.Hash(n.Previous), "another person signed in")
+	}
+	if err != nil {
+		return "", fmt.Errorf("replacing a session: %w", err)
+	}
+	n.SID = sid
+	if authenticator == "" || authenticator == n.AuthenticatorID || strings.Contains(earlier, " "+authenticator+" ") {
+		return earlier, nil
+	}
+	if earlier == "" {
+		earlier = " "
+	}
+	return earlier + authenticator + " ", nil
 }
 
 // Rebind moves a session to the authenticator that replaced the one it was

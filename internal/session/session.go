@@ -228,16 +228,23 @@ func EndOthers(tx *db.Tx, uid care.UID, keep []byte, why string) error {
 	return end(tx, why, `uid = $3 AND id <> $4`, uid, keep)
 }
 
-// EndOf ends every session that an authenticator of a person opened.
+// EndOf ends every session that an authenticator of a person opened or took
+// part in.
 func EndOf(tx *db.Tx, uid care.UID, authenticatorID, why string) error {
-	return end(tx, why, `uid = $3 AND authenticator_id = $4`, uid, authenticatorID) // by the index on uid
+	return end(tx, why, `uid = $3 AND (authenticator_id = $4 OR earlier LIKE $5)`, // by the index on uid
+		uid, authenticatorID, "% "+authenticatorID+" %")
 }
 
+// end is the one place where sessions end on somebody's word, whatever the
+// trigger (decision 7). What it marks as untold, relying parties will be told.
 func end(tx *db.Tx, why, which string, args ...any) error {
-	_, err := tx.Exec(`UPDATE session SET ended_at = $1, ended_why = $2 WHERE ended_at = 0 AND `+which,
+	ended, err := tx.Exec(`UPDATE session SET ended_at = $1, ended_why = $2, untold = 1 WHERE ended_at = 0 AND `+which,
 		append([]any{db.Micros(tx.Now()), why}, args...)...)
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
+	}
+	if ended > 0 {
+		tx.Wake(OverTopic)
 	}
 	return nil
 }
