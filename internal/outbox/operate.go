@@ -52,6 +52,23 @@ func Stand(tx *db.Tx) (Standing, error) {
 	return s, rows.Close()
 }
 
+// Retry has a message that has not arrived tried again now, and for life from
+// now on, or Life if that is shorter. It reports whether there was one: a
+// message that was sent is never sent again.
+func Retry(tx *db.Tx, id string, life time.Duration) (bool, error) {
+	if life <= 0 || life > Life {
+		life = Life
+	}
+	now := tx.Now()
+	again, err := tx.Exec(`UPDATE outbox SET state = 'queued', next_at = $1, expires_at = $2, ended_at = 0 WHERE id = $3 AND state <> 'sent'`,
+		db.Micros(now), db.Micros(now.Add(life)), id)
+	if err != nil {
+		return false, fmt.Errorf("trying a message again: %w", err)
+	}
+	tx.Wake(topic)
+	return again > 0, nil
+}
+
 // Prune deletes what ended long ago. The janitor calls it.
 func Prune(tx *db.Tx) error {
 	_, err := tx.Exec(`DELETE FROM outbox WHERE state = 'sent' AND ended_at <= $1 OR state = 'dead' AND ended_at <= $2`,

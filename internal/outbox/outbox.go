@@ -1,5 +1,5 @@
 // Package outbox sends what has been promised in a transaction: emails, and
-// later whatever else must reach somebody outside (logout tokens).
+// whatever else must reach somebody outside (logout tokens).
 //
 // A room makes a Message before its transaction (Mail, or Seal for another
 // kind) and puts it in the outbox with its change: both are committed or

@@ -75,17 +75,20 @@ func post(t *testing.T, d *db.DB, box *Outbox, to care.Email) Message {
 // deliveries were tried.
 func work(t *testing.T, box *Outbox) (tried int) {
 	t.Helper()
-	for {
-		found, _, err := box.next(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	for _, l := range lanes {
+		for {
+			found, _, err := box.next(t.Context(), l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found == nil {
+				break
+			}
+			box.handle(t.Context(), found)
+			tried++
 		}
-		if found == nil {
-			return tried
-		}
-		box.handle(t.Context(), found)
-		tried++
 	}
+	return tried
 }
 
 type stored struct {
@@ -212,7 +215,7 @@ func TestMailOfAKilledProcessIsSentAgainWithTheSameMessageID(t *testing.T) {
 		server := startMail(t, "127.0.0.1:0", false)
 		killed := through(t, d, server)
 		m := post(t, d, killed, "amara@example.nhs.uk")
-		found, _, err := killed.next(t.Context())
+		found, _, err := killed.next(t.Context(), lanes[0])
 		if err != nil || found == nil {
 			t.Fatal(found, err)
 		}
@@ -262,7 +265,7 @@ func TestTwoNodesDoNotBothSend(t *testing.T) {
 		for _, node := range nodes {
 			all.Go(func() {
 				for range mails {
-					found, _, err := node.next(t.Context())
+					found, _, err := node.next(t.Context(), lanes[0])
 					if err != nil {
 						t.Error(err)
 						return

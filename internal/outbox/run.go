@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// workers is how many messages a node delivers at the same time.
-	workers = 4
 	// poll is how often a node looks without having been woken: for messages
 	// that another node put there before it died.
 	poll = 15 * time.Second
@@ -27,6 +25,19 @@ const (
 	firstPause   = 5 * time.Second
 	longestPause = time.Hour
 )
+
+// lane is a queue of its own, with workers of its own: a relying party that
+// does not answer holds a worker until it times out, and a code by mail must
+// not wait for that.
+type lane struct {
+	// where is the condition of its messages, in SQL.
+	where string
+	// workers is how many of them a node delivers at the same time.
+	workers int
+}
+
+// lanes are those for letters and for everything else.
+var lanes = []lane{{"kind = '" + mailKind + "'", 4}, {"kind <> '" + mailKind + "'", 8}}
 
 // Failure is why a message could not be delivered. Its text is stored and
 // shown to the operator: it holds no address, code or link.
@@ -62,18 +73,26 @@ type item struct {
 // Run delivers messages until ctx ends, and returns when the deliveries in
 // progress have ended. Every node may run it.
 func (o *Outbox) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, l := range lanes {
+		all.Go(func() { o.run(ctx, l) })
+	}
+	all.Wait()
+}
+
+func (o *Outbox) run(ctx context.Context, l lane) {
 	heard, stop := o.db.Listen(topic)
 	defer stop()
 	var deliveries sync.WaitGroup
 	defer deliveries.Wait()
-	slots := make(chan struct{}, workers)
+	slots := make(chan struct{}, l.workers)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case slots <- struct{}{}:
 		}
-		found, wait, err := o.next(ctx)
+		found, wait, err := o.next(ctx, l)
 		if found != nil {
 			deliveries.Go(func() {
 				defer func() { <-slots }()
@@ -95,15 +114,15 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 }
 
-// next claims the message that is due first. Without one it returns how long
-// it is until one is due.
-func (o *Outbox) next(ctx context.Context) (*item, time.Duration, error) {
+// next claims the message of a lane that is due first. Without one it returns
+// how long it is until one is due.
+func (o *Outbox) next(ctx context.Context, l lane) (*item, time.Duration, error) {
 	// A look before the write, so that an idle node never writes.
 	var due *int64
 	var now time.Time
 	err := o.db.Read(ctx, func(tx *db.Tx) error {
 		now = tx.Now()
-		return tx.Row(`SELECT MIN(next_at) FROM outbox WHERE state = 'queued'`).Scan(&due)
+		return tx.Row(`SELECT MIN(next_at) FROM outbox WHERE state = 'queued' AND ` + l.where).Scan(&due)
 	})
 	if err != nil || due == nil {
 		return nil, poll, err
@@ -119,7 +138,7 @@ func (o *Outbox) next(ctx context.Context) (*item, time.Duration, error) {
 		// The condition stands twice: PostgreSQL checks the outer one again
 		// after waiting for another node that claims the same row.
 		err := tx.Row(`UPDATE outbox SET attempts = attempts + 1, next_at = $2 WHERE state = 'queued' AND next_at <= $1 AND id =
-			(SELECT id FROM outbox WHERE state = 'queued' AND next_at <= $1 ORDER BY next_at LIMIT 1)
+			(SELECT id FROM outbox WHERE state = 'queued' AND next_at <= $1 AND `+l.where+` ORDER BY next_at LIMIT 1)
 			RETURNING id, kind, payload, attempts, created_at, expires_at`,
 			db.Micros(tx.Now()), db.Micros(tx.Now().Add(claim))).
 			Scan(&found.id, &found.kind, &found.payload, &found.attempts, &created, &expires)

@@ -131,6 +131,73 @@ func TestRunIsWokenByTheCommit(t *testing.T) {
 	})
 }
 
+// A relying party that hangs must not keep a code by mail waiting.
+func TestHangingReceiversKeepNoLetterWaiting(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		server := startMail(t, "127.0.0.1:0", false)
+		box := through(t, d, server)
+		hanging, release := make(chan bool, 100), make(chan bool)
+		box.Handle("logout", func(context.Context, []byte) error {
+			hanging <- true
+			<-release
+			return nil
+		})
+		for range 50 {
+			m, err := box.Seal("logout", nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Write(t.Context(), func(tx *db.Tx) error { return Put(tx, m) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { box.Run(ctx) })
+		for range lanes[1].workers {
+			<-hanging
+		}
+		post(t, d, box, "amara@example.nhs.uk")
+		<-server.arrived
+		stop()
+		close(release)
+		running.Wait()
+	})
+}
+
+func TestRetryTriesAgainWhatWasGivenUpAndNothingThatWasSent(t *testing.T) {
+	c := newClock()
+	dbtest.EachAt(t, c.now, schemas, func(t *testing.T, d *db.DB) {
+		refuse := true
+		box := open(t, d, Options{Send: func(context.Context, Mail) error {
+			if refuse {
+				return Permanent("refused", nil)
+			}
+			return nil
+		}})
+		m := post(t, d, box, "amara@example.nhs.uk")
+		work(t, box)
+		refuse = false
+		c.advance(2 * Life)
+		for _, want := range []bool{true, false} {
+			err := d.Write(t.Context(), func(tx *db.Tx) error {
+				again, err := Retry(tx, m.ID, time.Hour)
+				if again != want {
+					t.Errorf("tried again: %v, want %v", again, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			work(t, box)
+			if s := look(t, d, m.ID); s.state != "sent" {
+				t.Errorf("stored as %+v", s)
+			}
+		}
+	})
+}
+
 // Ground rule 7: no address, code or link in a log.
 func TestLogNamesNobody(t *testing.T) {
 	d := dbtest.OpenAt(t, newClock().now, Schema)
