@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/relyingparty"
 )
 
@@ -44,6 +45,14 @@ type metadata struct {
 	Version string `json:"version"`
 }
 
+func algorithms() []string {
+	var names []string
+	for _, algorithm := range signing.Algorithms() {
+		names = append(names, string(algorithm))
+	}
+	return names
+}
+
 func describe(issuer string) ([]byte, error) {
 	text, err := json.MarshalIndent(metadata{
 		Issuer:        issuer,
@@ -67,7 +76,7 @@ func describe(issuer string) ([]byte, error) {
 		Prompts:        []string{promptNone, promptLogin, promptConsent, promptAccount},
 		Subjects:       []string{"public"},
 		ClaimTypes:     []string{"normal"},
-		IDTokenAlgs:    []string{"RS256"},
+		IDTokenAlgs:    algorithms(),
 		ClientAuth:     []string{"client_secret_post", "client_secret_basic"},
 		PKCE:           []string{"S256"},
 		ResponseIssuer: true,
@@ -91,11 +100,16 @@ func newDocument(body []byte) document {
 	return document{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
+// jwks serves the public key set of the moment.
+func (p *Provider) jwks(w http.ResponseWriter, r *http.Request) {
+	newDocument(p.keys.Public()).ServeHTTP(w, r)
+}
+
 // ServeHTTP writes the document.
 func (d document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Cache-Control", "public, max-age=300") // signing.LeastPublish is three times this
 	h.Set("ETag", d.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.body))
 }

@@ -60,7 +60,11 @@ type Options struct {
 	// BaseURL is our own address as people and relying parties reach it:
 	// "https://auth.example.nhs.uk".
 	BaseURL string
-	Random  io.Reader
+	// Schedule says when signing keys follow one another, and HSM is where new
+	// ones are kept: nil for the database.
+	Schedule signing.Schedule
+	HSM      signing.HSM
+	Random   io.Reader
 	// Record keeps a fault for `carekey explain`; nil keeps nothing.
 	Record func(*http.Request, *fault.Error)
 	Log    *slog.Logger
@@ -74,17 +78,16 @@ type Provider struct {
 	codes     *grant.Codes
 	asked     *keys.Sealer
 	discovery document
-	jwks      document
 }
 
 // New returns the room. On the first start of an installation it makes the
-// signing key.
+// signing keys.
 func New(ctx context.Context, o Options) (*Provider, error) {
 	issuer, err := Issuer(o.BaseURL)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := signing.Open(ctx, o.DB, o.Ring)
+	signer, err := signing.Open(ctx, signing.Options{DB: o.DB, Ring: o.Ring, Schedule: o.Schedule, HSM: o.HSM, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +101,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	return &Provider{
 		Options: o, issuer: issuer, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
-		discovery: newDocument(discovery), jwks: newDocument(signer.Public()),
+		discovery: newDocument(discovery),
 	}, nil
 }
 
@@ -135,7 +138,7 @@ func (p *Provider) Issuer() string { return p.issuer }
 func (p *Provider) Routes(mux *http.ServeMux) {
 	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath)
 	mux.Handle("GET "+discoveryPath, p.discovery)
-	mux.Handle("GET "+jwksPath, p.jwks)
+	mux.HandleFunc("GET "+jwksPath, p.jwks)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
 	mux.HandleFunc("POST "+authorizePath, p.authorizeForm)
 	mux.HandleFunc("POST "+tokenPath, p.token)
@@ -144,4 +147,13 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 }
 
 // Prune deletes what expired long ago. Wiring calls it now and then.
-func (p *Provider) Prune(tx *db.Tx) error { return grant.Prune(tx) }
+func (p *Provider) Prune(tx *db.Tx) error {
+	if err := signing.Prune(tx); err != nil {
+		return err
+	}
+	return grant.Prune(tx)
+}
+
+// RotateKeys makes the signing keys that are due and destroys those that have
+// served. Wiring calls it now and then, outside transactions.
+func (p *Provider) RotateKeys(ctx context.Context) error { return p.keys.Rotation().RunSchedule(ctx) }

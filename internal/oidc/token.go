@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/uuid"
 
 	"carekey.dev/carekey/internal/audit"
@@ -120,7 +121,7 @@ func (p *Provider) grant(r *http.Request, rp relyingparty.RelyingParty, form url
 	if e != nil {
 		return tokens{}, e
 	}
-	return p.sign(code, text, bought)
+	return p.sign(rp, code, text, bought)
 }
 
 // purchase is what a code buys.
@@ -187,8 +188,8 @@ func recordToken(tx *db.Tx, code grant.Code, actor, tracking string, e *refusal)
 
 // sign makes the answer. It runs after the commit, so that signing never holds
 // a transaction open (decision 17).
-func (p *Provider) sign(code grant.Code, text string, bought purchase) (tokens, *refusal) {
-	idToken, err := p.keys.Sign(claims.ForIDToken(claims.SignIn{
+func (p *Provider) sign(rp relyingparty.RelyingParty, code grant.Code, text string, bought purchase) (tokens, *refusal) {
+	idToken, err := p.keys.Sign(jose.SignatureAlgorithm(rp.IDTokenAlgorithm()), "JWT", claims.ForIDToken(claims.SignIn{
 		Issuer: p.issuer, ClientID: code.ClientID, UID: code.UID, IDAssuranceLevel: bought.identityAssuance,
 		AAL: code.AAL, Method: code.Method, ACR: code.ACR, SID: code.SID, Role: code.Role, Scopes: code.Scopes, Nonce: code.Nonce,
 		AccessHash: signing.HalfHash(bought.token), CodeHash: signing.HalfHash(text), StateHash: code.StateHash,

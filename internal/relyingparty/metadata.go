@@ -10,8 +10,8 @@ type Metadata struct {
 	ConfigName  string `json:"config_name,omitempty" yaml:"config_name"`
 	Team        string `json:"team,omitempty" yaml:"team"`
 
-	// IDTokenAlg signs its ID and logout tokens, "" for RS256. UserinfoAlg
-	// signs userinfo, "" for plain JSON.
+	// IDTokenAlg signs its ID and logout tokens: ask IDTokenAlgorithm, which
+	// knows what "" means. UserinfoAlg signs userinfo, "" for plain JSON.
 	IDTokenAlg  string `json:"id_token_signed_response_alg,omitempty" yaml:"id_token_signed_response_alg"`
 	UserinfoAlg string `json:"userinfo_signed_response_alg,omitempty" yaml:"userinfo_signed_response_alg"`
 
@@ -43,6 +43,19 @@ type Metadata struct {
 	Introspects bool `json:"introspects,omitempty" yaml:"introspects"`
 
 	Quirks Quirks `json:"quirks,omitzero" yaml:"quirks"`
+}
+
+// IDTokenAlgorithm is what its ID and logout tokens are signed with: RS256
+// unless it chose, as at CIS2 (wire rule 8), and PS256 in the profile strict,
+// which must not use RS256 (FAPI 2.0 section 5.4.1).
+func (rp RelyingParty) IDTokenAlgorithm() string {
+	switch {
+	case rp.IDTokenAlg != "":
+		return rp.IDTokenAlg
+	case rp.Profile == Strict:
+		return "PS256"
+	}
+	return "RS256"
 }
 
 // TLSSubject is whose certificate a client with tls_client_auth shows: exactly

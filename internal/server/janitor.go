@@ -55,5 +55,9 @@ func (s *site) cleanOnce(ctx context.Context, held lease.Held) error {
 			return err
 		}
 	}
+	// An HSM that is out of reach is no reason to stop cleaning.
+	if err := s.provider.RotateKeys(ctx); err != nil {
+		s.Log.Error("the signing keys could not be rotated as the schedule says; the present ones go on", "err", err)
+	}
 	return s.faults.Prune(ctx)
 }

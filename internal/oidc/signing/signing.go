@@ -1,24 +1,26 @@
-// Package signing holds the keys with which the provider signs: ID tokens now,
-// and whatever else it vouches for.
+// Package signing holds the keys with which the provider signs: ID tokens,
+// userinfo, logout tokens, and whatever else it vouches for.
 //
-// The provider comes in with a payload; a compact JWS and the public key set
-// leave. A private key is stored only sealed, is parsed once, and never leaves
-// this room.
+// The provider comes in with claims and the algorithm that a relying party
+// chose; a compact JWS leaves, and the public key set. A token that comes back
+// (id_token_hint) is verified here. The clock makes keys follow one another:
+// each is published long before it signs and for as long after as anything
+// that it signed may be shown (Rotation). A private half is stored sealed, or
+// never leaves its HSM (decision 20); it is destroyed when its key has left the
+// public set. This room never judges what a token says or whether it is still
+// good, and never signs inside a transaction (decision 17).
 package signing
 
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
+	"log/slog"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -32,144 +34,88 @@ var schema embed.FS
 // Schema holds the migrations of this room's tables.
 var Schema fs.FS = schema
 
-// algorithm is what relying parties of CIS2 accept (wire rule 8; domain, 1.4).
-const algorithm = jose.RS256
-
-// bits is the size of a key: what RFC 7518 section 3.3 asks for at least.
-const bits = 2048
-
-// errRoot is the one thing that an operator can mend.
-var errRoot = errors.New("the signing key was sealed under another root key: put that root key back into the root key file")
-
-// Keys signs with the newest key and publishes it. It is safe for concurrent
-// use.
-type Keys struct {
-	signer jose.Signer
-	public []byte
+// Algorithms are those with which the provider signs. The first is what a
+// relying party gets that chooses none, as at CIS2 (wire rule 8; domain, 1.4);
+// the others are those of FAPI 2.0 (section 5.4).
+func Algorithms() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.PS256}
 }
 
-// Open returns the keys of an installation. On its first start it makes one;
-// of several nodes that start at once, all use the key of the one that was
-// first.
-func Open(ctx context.Context, d *db.DB, ring *keys.Ring) (*Keys, error) {
-	sealer := ring.Sealer("oidc/signing-key")
-	stored, err := newest(ctx, d)
-	if errors.Is(err, db.ErrNoRows) {
-		if err := create(ctx, d, sealer); err != nil {
-			return nil, fmt.Errorf("making the first signing key: %w", err)
-		}
-		stored, err = newest(ctx, d)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the signing key: %w", err)
-	}
-	private, err := unseal(sealer, stored)
-	if err != nil {
-		return nil, err
-	}
-	return use(private, stored.kid)
+// The times of a key.
+const (
+	// Keep is how long a key stays in the public set after it signed for the
+	// last time. Nothing that is signed here lives longer than an hour; the rest
+	// is for clocks, for queued logout tokens and for caches.
+	Keep = 25 * time.Hour
+	// hintsFor is how long a key that has left the public set still verifies
+	// hints, so that a sign-out says whose it is. It is the bound of the table.
+	hintsFor = 366 * 24 * time.Hour
+	// LeastPublish is the least time between the publishing of a key and its
+	// first signature: three times what relying parties may cache the set for.
+	LeastPublish = 15 * time.Minute
+	// DefaultPublish and DefaultEvery are the schedule of an operator who says
+	// nothing. A day is more than relying parties cache that go by no header.
+	DefaultPublish = 24 * time.Hour
+	DefaultEvery   = 90 * 24 * time.Hour
+	// refreshEach is how old a node's view of the keys may be: any node
+	// publishes a new key well before the first of them signs with it.
+	refreshEach = 15 * time.Second
+)
+
+// Schedule says when keys follow one another. Its zero value is the default.
+type Schedule struct {
+	// Every is how long a key signs before the next one does.
+	Every time.Duration
+	// Publish is how long a key is published before it signs.
+	Publish time.Duration
 }
 
-type row struct {
-	kid    string
-	sealed []byte
+// Options is what the room needs.
+type Options struct {
+	DB       *db.DB
+	Ring     *keys.Ring
+	Schedule Schedule
+	// HSM makes and keeps new keys, nil for keys that are sealed in the
+	// database.
+	HSM HSM
+	Log *slog.Logger
 }
 
-func newest(ctx context.Context, d *db.DB) (row, error) {
-	var found row
-	err := d.Read(ctx, func(tx *db.Tx) error {
-		return tx.Row(`SELECT kid, sealed FROM signing_key WHERE algorithm = $1 ORDER BY generation DESC LIMIT 1`,
-			string(algorithm)).Scan(&found.kid, &found.sealed)
-	})
-	return found, err
+// HSM makes keys that never leave it, and signs with them.
+type HSM interface {
+	// Generate makes a key for one algorithm and returns its public half.
+	Generate(ctx context.Context, label string, algorithm jose.SignatureAlgorithm) (crypto.PublicKey, error)
+	// Signer signs with the key of that label.
+	Signer(label string, algorithm jose.SignatureAlgorithm, public crypto.PublicKey) crypto.Signer
+	// Destroy deletes a key; one that is not there is no error.
+	Destroy(ctx context.Context, label string) error
 }
 
-// create stores a new first key, unless another node was faster.
-func create(ctx context.Context, d *db.DB, sealer *keys.Sealer) error {
-	private, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		return err
+func (o Options) complete() Options {
+	if o.Schedule.Every <= 0 {
+		o.Schedule.Every = DefaultEvery
 	}
-	kid, err := thumbprint(private)
-	if err != nil {
-		return err
+	if o.Schedule.Publish <= 0 {
+		o.Schedule.Publish = DefaultPublish
 	}
-	plain, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return err
+	o.Schedule.Publish = max(o.Schedule.Publish, LeastPublish)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	sealed, err := sealer.Seal(plain, []byte(kid))
-	if err != nil {
-		return err
-	}
-	return d.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(`INSERT INTO signing_key (algorithm, generation, kid, sealed, created_at)
-			VALUES ($1, 1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			string(algorithm), kid, sealed, db.Micros(tx.Now()))
-		return err
-	})
+	return o
 }
 
-func unseal(sealer *keys.Sealer, stored row) (*rsa.PrivateKey, error) {
-	plain, err := sealer.Open(stored.sealed, []byte(stored.kid))
-	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", errRoot, err)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(plain)
-	if err != nil {
-		return nil, fmt.Errorf("parsing signing key %s: %w", stored.kid, err)
-	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("signing key %s is a %T and not an RSA key", stored.kid, parsed)
-	}
-	return private, nil
-}
-
-func use(private *rsa.PrivateKey, kid string) (*Keys, error) {
-	options := (&jose.SignerOptions{}).WithType("JWT").WithHeader("kid", kid)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: private}, options)
-	if err != nil {
-		return nil, fmt.Errorf("preparing signing key %s: %w", kid, err)
-	}
-	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{
-		Key: private.Public(), KeyID: kid, Algorithm: string(algorithm), Use: "sig",
-	}}})
-	if err != nil {
-		return nil, fmt.Errorf("encoding the public key set: %w", err)
-	}
-	return &Keys{signer: signer, public: public}, nil
-}
-
-// thumbprint is the key's name: the same key has the same name everywhere
-// (RFC 7638).
-func thumbprint(private *rsa.PrivateKey) (string, error) {
-	sum, err := (&jose.JSONWebKey{Key: private.Public()}).Thumbprint(crypto.SHA256)
-	if err != nil {
-		return "", fmt.Errorf("naming a key: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
-}
-
-// Public returns the JWK set as it is served.
-func (k *Keys) Public() []byte { return k.public }
-
-// Sign returns claims as a signed JWT.
-func (k *Keys) Sign(claims any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("encoding claims: %w", err)
-	}
-	signed, err := k.signer.Sign(payload)
-	if err != nil {
-		return "", fmt.Errorf("signing claims: %w", err)
-	}
-	return signed.CompactSerialize()
-}
+// Errors that an operator can mend, and the one that a caller asks about.
+var (
+	errRoot  = errors.New("the signing key was sealed under another root key: put that root key back into the root key file")
+	errNoHSM = errors.New("the signing key is in an HSM: set signing.hsm_socket to the socket of its carekey-hsm, or give the HSM up with carekey keys rotate --leaked")
+	// ErrNotOurs is the error of a token that no key of ours signed.
+	ErrNotOurs = errors.New("the token was not signed here")
+)
 
 // HalfHash is the value of at_hash, c_hash and s_hash: the left half of the
 // hash that belongs to the signature's algorithm (OpenID Connect Core section
-// 3.3.2.11).
+// 3.3.2.11), which is SHA-256 for each of Algorithms.
 func HalfHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
