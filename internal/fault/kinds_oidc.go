@@ -55,4 +55,18 @@ var (
 		Next:     "Sign in to that service again.",
 		Desk:     "A userinfo request came without a live access token: it expired, was revoked, or the session that it came from was ended.",
 	}
+	RefreshRefused = &Kind{
+		Number: 530, Name: "refresh token refused", Status: http.StatusBadRequest,
+		Title:    "The service cannot go on with your sign-in",
+		Sentence: "The service that you came from asked to go on with an earlier sign-in, which has ended.",
+		Next:     "Sign in to that service again.",
+		Desk:     "The refresh token was used before, revoked, made for another relying party or key, or what it goes on with has ended: the session, the person's identity, their chosen role, or the relying party's right to refresh tokens. The log line says which. A refresh token that is used twice revokes all that came from its sign-in.",
+	}
+	TokenQuestionRefused = &Kind{
+		Number: 531, Name: "introspection or revocation refused", Status: http.StatusBadRequest,
+		Title:    "The service asked something that we refused",
+		Sentence: "The service that you came from asked about a sign-in in a way that we cannot answer.",
+		Next:     "Sign in to that service again.",
+		Desk:     "A request to introspect or revoke a token had no token in it, or one that belongs to another relying party. The log line says which. It is a mistake in that relying party's program.",
+	}
 )

@@ -23,6 +23,8 @@ type metadata struct {
 	Token         string `json:"token_endpoint"`
 	Userinfo      string `json:"userinfo_endpoint"`
 	JWKS          string `json:"jwks_uri"`
+	Introspection string `json:"introspection_endpoint"` // RFC 8414 section 2
+	Revocation    string `json:"revocation_endpoint"`
 
 	Scopes        []string   `json:"scopes_supported"`
 	Claims        []string   `json:"claims_supported"`
@@ -35,6 +37,8 @@ type metadata struct {
 	ClaimTypes    []string   `json:"claim_types_supported"`
 	IDTokenAlgs   []string   `json:"id_token_signing_alg_values_supported"`
 	ClientAuth    []string   `json:"token_endpoint_auth_methods_supported"`
+	AskAuth       []string   `json:"introspection_endpoint_auth_methods_supported"`
+	RevokeAuth    []string   `json:"revocation_endpoint_auth_methods_supported"`
 	PKCE          []string   `json:"code_challenge_methods_supported"`
 
 	ResponseIssuer   bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
@@ -54,12 +58,15 @@ func algorithms() []string {
 }
 
 func describe(issuer string) ([]byte, error) {
+	clientAuth := []string{"client_secret_post", "client_secret_basic"}
 	text, err := json.MarshalIndent(metadata{
 		Issuer:        issuer,
 		Authorization: issuer + authorizePath[len(RealmPath):],
 		Token:         issuer + tokenPath[len(RealmPath):],
 		Userinfo:      issuer + userinfoPath[len(RealmPath):],
 		JWKS:          issuer + jwksPath[len(RealmPath):],
+		Introspection: issuer + introspectPath[len(RealmPath):],
+		Revocation:    issuer + revokePath[len(RealmPath):],
 		Scopes:        relyingparty.Scopes(),
 		Claims: []string{
 			"sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash", "s_hash",
@@ -72,12 +79,14 @@ func describe(issuer string) ([]byte, error) {
 		ACRs:           care.ACRs(),
 		ResponseTypes:  []string{"code"},
 		ResponseModes:  []string{"query"},
-		GrantTypes:     []string{grantCode},
+		GrantTypes:     []string{grantCode, grantRefresh},
 		Prompts:        []string{promptNone, promptLogin, promptConsent, promptAccount},
 		Subjects:       []string{"public"},
 		ClaimTypes:     []string{"normal"},
 		IDTokenAlgs:    algorithms(),
-		ClientAuth:     []string{"client_secret_post", "client_secret_basic"},
+		ClientAuth:     clientAuth,
+		AskAuth:        clientAuth,
+		RevokeAuth:     clientAuth,
 		PKCE:           []string{"S256"},
 		ResponseIssuer: true,
 		Version:        "3.0",

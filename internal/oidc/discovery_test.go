@@ -58,7 +58,7 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 	if slices.Contains(acrs, any("AAL1_USERPASS")) {
 		t.Error("AAL1_USERPASS is refused, and yet discovery names it (decision 10)")
 	}
-	for _, missing := range []string{"check_session_iframe", "registration_endpoint", "end_session_endpoint", "introspection_endpoint"} {
+	for _, missing := range []string{"check_session_iframe", "registration_endpoint", "end_session_endpoint"} {
 		if _, there := doc[missing]; there {
 			t.Errorf("discovery names %s, which is not there yet", missing)
 		}

@@ -38,11 +38,13 @@ const RealmPath = "/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthca
 
 // The endpoints (decision 11).
 const (
-	discoveryPath = RealmPath + "/.well-known/openid-configuration"
-	jwksPath      = RealmPath + "/connect/jwk_uri"
-	authorizePath = RealmPath + "/authorize"
-	tokenPath     = RealmPath + "/access_token"
-	userinfoPath  = RealmPath + "/userinfo"
+	discoveryPath  = RealmPath + "/.well-known/openid-configuration"
+	jwksPath       = RealmPath + "/connect/jwk_uri"
+	authorizePath  = RealmPath + "/authorize"
+	tokenPath      = RealmPath + "/access_token"
+	userinfoPath   = RealmPath + "/userinfo"
+	introspectPath = RealmPath + "/introspect"
+	revokePath     = RealmPath + "/token/revoke"
 )
 
 // Schemas returns the migrations of this room's tables. Its queries read the
@@ -76,6 +78,7 @@ type Provider struct {
 	issuer    string
 	keys      *signing.Keys
 	codes     *grant.Codes
+	refreshes *grant.Refreshes
 	asked     *keys.Sealer
 	discovery document
 }
@@ -100,7 +103,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	return &Provider{
 		Options: o, issuer: issuer, keys: signer,
-		codes: grant.NewCodes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
+		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
 		discovery: newDocument(discovery),
 	}, nil
 }
@@ -136,7 +139,7 @@ func (p *Provider) Issuer() string { return p.issuer }
 // carry no CSRF token: a client secret, a bearer token or the redirect address
 // guards them (decision 14).
 func (p *Provider) Routes(mux *http.ServeMux) {
-	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath)
+	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath, introspectPath, revokePath)
 	mux.Handle("GET "+discoveryPath, p.discovery)
 	mux.HandleFunc("GET "+jwksPath, p.jwks)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
@@ -144,6 +147,8 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+tokenPath, p.token)
 	mux.HandleFunc("GET "+userinfoPath, p.userinfo)
 	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
+	mux.HandleFunc("POST "+introspectPath, p.introspect)
+	mux.HandleFunc("POST "+revokePath, p.revoke)
 }
 
 // Prune deletes what expired long ago. Wiring calls it now and then.

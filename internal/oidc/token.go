@@ -1,11 +1,11 @@
 package oidc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"carekey.dev/carekey/internal/audit"
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
@@ -23,7 +24,11 @@ import (
 	"carekey.dev/carekey/internal/relyingparty"
 )
 
-const grantCode = "authorization_code"
+// The grant types.
+const (
+	grantCode    = "authorization_code"
+	grantRefresh = "refresh_token"
+)
 
 // Sizes in bytes of what is random: an access token (256 bits), and the claim
 // that CIS2's ID tokens carry for their own ends.
@@ -34,24 +39,19 @@ const (
 
 // tokens is the answer of the token endpoint (wire rule 15).
 type tokens struct {
-	AccessToken string `json:"access_token"`
-	Scope       string `json:"scope"`
-	IDToken     string `json:"id_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int    `json:"expires_in"`
-	Nonce       string `json:"nonce,omitempty"`
+	AccessToken  string `json:"access_token"`
+	Scope        string `json:"scope"`
+	IDToken      string `json:"id_token,omitempty"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Nonce        string `json:"nonce,omitempty"`
 }
 
 // token answers a token request.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
-	form, e := tokenForm(r)
-	if e != nil {
-		p.fail(w, r, e, "")
-		return
-	}
-	rp, e := p.authenticate(r, form)
-	if e != nil {
-		p.refuseClient(w, r, form, e)
+	form, rp, ok := p.fromClient(w, r)
+	if !ok {
 		return
 	}
 	answer, e := p.grant(r, rp, form)
@@ -62,9 +62,25 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// tokenForm returns the fields of a token request: from the body alone, each
-// once (RFC 6749 sections 2.3.1 and 3.2).
-func tokenForm(r *http.Request) (url.Values, *refusal) {
+// fromClient reads what a relying party's server sent, and who it is. If it
+// reports false, the request has been answered.
+func (p *Provider) fromClient(w http.ResponseWriter, r *http.Request) (url.Values, relyingparty.RelyingParty, bool) {
+	form, e := clientForm(r)
+	if e != nil {
+		p.fail(w, r, e, "")
+		return nil, relyingparty.RelyingParty{}, false
+	}
+	rp, e := p.authenticate(r, form)
+	if e != nil {
+		p.refuseClient(w, r, form, e)
+		return nil, rp, false
+	}
+	return form, rp, true
+}
+
+// clientForm returns the fields of a request of a relying party's server: from
+// the body alone, each once (RFC 6749 sections 2.3.1 and 3.2).
+func clientForm(r *http.Request) (url.Values, *refusal) {
 	if err := r.ParseForm(); err != nil {
 		return nil, refuse(fault.GrantRefused, "invalid_request", "the body is not a form, or is larger than 64 KiB", err)
 	}
@@ -79,105 +95,174 @@ func tokenForm(r *http.Request) (url.Values, *refusal) {
 
 // refuseClient answers a failed client authentication. It never uses the code
 // up: some clients try Basic first and then send the same code in the body
-// (wire rule 3). It is audited where the caller holds a code of ours, which is
-// a sign of theft; what any stranger can send as often as they like is logged.
+// (wire rule 3). It is audited where the caller holds a code or refresh token
+// of ours, which is a sign of theft; what any stranger can send as often as
+// they like is logged.
 func (p *Provider) refuseClient(w http.ResponseWriter, r *http.Request, form url.Values, e *refusal) {
 	if e.code == "invalid_client" && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Carekey", charset="UTF-8"`) // RFC 6749 section 5.2
 	}
-	if code, err := p.codes.Open(form.Get("code")); err == nil && p.DB.Now().Before(code.Expires) {
-		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return recordToken(tx, code, "unauthenticated", "", e) })
+	if held, ok := p.held(form); ok {
+		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.record(tx, "unauthenticated", e) })
 		if err != nil {
-			p.fail(w, r, unavailable(err), code.ClientID)
+			p.fail(w, r, unavailable(err), held.code.ClientID)
 			return
 		}
 	}
 	p.fail(w, r, e, claimed(r, form))
 }
 
+// held returns what a caller tries to buy tokens with, if it was given out here
+// and has not expired.
+func (p *Provider) held(form url.Values) (purchase, bool) {
+	if code, err := p.codes.Open(form.Get("code")); err == nil {
+		return purchase{by: grantCode, code: code}, p.DB.Now().Before(code.Expires)
+	}
+	refresh, err := p.refreshes.Open(form.Get("refresh_token"))
+	return purchase{by: grantRefresh, code: refresh.Code}, err == nil && p.DB.Now().Before(refresh.Expires)
+}
+
 // grant gives an authenticated relying party what it asks for.
 func (p *Provider) grant(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
-	switch {
-	case form.Get("grant_type") == "":
+	switch form.Get("grant_type") {
+	case "":
 		return tokens{}, badToken("invalid_request", "grant_type is missing")
-	case form.Get("grant_type") != grantCode:
-		return tokens{}, badToken("unsupported_grant_type", "grant_type must be authorization_code")
-	case form.Get("code") == "":
+	case grantCode:
+		return p.redeem(r, rp, form)
+	case grantRefresh:
+		return p.refresh(r, rp, form)
+	}
+	return tokens{}, badToken("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+}
+
+// purchase is what a code or a refresh token buys.
+type purchase struct {
+	// by is the grant type.
+	by string
+	rp relyingparty.RelyingParty
+	// code is the sign-in that the tokens go back to.
+	code  grant.Code
+	token grant.Token
+	// nonce and codeHash are for the ID token that a code buys.
+	nonce, codeHash string
+	tracking        string
+	// at is when it was bought, expires when the access token ends, until when
+	// the session does.
+	at, expires, until time.Time
+	identityAssurance  int
+	refreshToken       string
+}
+
+// buy prepares a purchase.
+func (p *Provider) buy(by string, rp relyingparty.RelyingParty, code grant.Code, scopes []string) (purchase, *refusal) {
+	id, err := uuid.NewRandomFromReader(p.Random)
+	if err != nil {
+		return purchase{}, unavailable(err)
+	}
+	return purchase{
+		by: by, rp: rp, code: code,
+		token: grant.Token{Text: keys.Token(p.Random, tokenBytes), Life: tokenLife(rp), Scopes: scopes},
+		// The claim auditTrackingId is a UUID and the number of the event in its
+		// trail, which is the first. The audit entry has it too.
+		tracking: id.String() + "-1",
+	}, nil
+}
+
+// tokenLife is how long the relying party's access tokens are good (decision
+// 12).
+func tokenLife(rp relyingparty.RelyingParty) time.Duration {
+	if rp.Profile == relyingparty.Strict {
+		return grant.StrictTokenLife
+	}
+	return grant.TokenLife
+}
+
+// redeem gives tokens for an authorization code. It uses the code up, stores
+// the access token and writes the audit entry in one commit. A refusal is
+// audited too, and commits the revocation that may come with it.
+func (p *Provider) redeem(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
+	text := form.Get("code")
+	switch {
+	case text == "":
 		return tokens{}, badToken("invalid_request", "code is missing")
 	case form.Get("redirect_uri") == "":
 		return tokens{}, badToken("invalid_request", "redirect_uri is missing: it must be the one of the authorization request")
 	}
-	text := form.Get("code")
 	code, err := p.codes.Open(text)
 	if err != nil {
 		return tokens{}, badToken("invalid_grant", err.Error())
 	}
-	bought := purchase{token: keys.Token(p.Random, tokenBytes)}
-	if bought.tracking, err = p.trackingID(); err != nil {
-		return tokens{}, unavailable(err)
-	}
-	why := code.Check(rp.ClientID, form.Get("redirect_uri"), form.Get("code_verifier"))
-	e := p.redeem(r.Context(), code, rp.ClientID, why, &bought)
+	bought, e := p.buy(grantCode, rp, code, code.Scopes)
 	if e != nil {
 		return tokens{}, e
 	}
-	return p.sign(rp, code, text, bought)
-}
-
-// purchase is what a code buys.
-type purchase struct {
-	token, tracking  string
-	at               time.Time
-	identityAssuance int
-}
-
-// redeem uses the code up, stores the access token and writes the audit entry
-// in one commit. why is a refusal that is known already. A refusal is audited
-// too, and commits the revocation that may come with it.
-func (p *Provider) redeem(ctx context.Context, code grant.Code, actor string, why error, bought *purchase) *refusal {
-	var e *refusal
-	err := p.DB.Write(ctx, func(tx *db.Tx) error {
+	bought.nonce, bought.codeHash = code.Nonce, signing.HalfHash(text)
+	why := code.Check(rp.ClientID, form.Get("redirect_uri"), form.Get("code_verifier"), bought.token.JKT)
+	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
 		e = nil
-		reason, holder, err := p.use(tx, code, why, bought.token)
+		reason, err := bought.redeem(tx, why)
 		if err != nil {
 			return err
 		}
 		if reason != nil {
 			e = badToken("invalid_grant", reason.Error())
 		}
-		bought.at, bought.identityAssuance = tx.Now(), holder.IDAssuranceLevel
-		return recordToken(tx, code, actor, bought.tracking, e)
+		return bought.record(tx, rp.ClientID, e)
 	})
 	if err != nil {
-		return unavailable(err)
+		return tokens{}, unavailable(err)
 	}
-	return e
+	if e != nil {
+		return tokens{}, e
+	}
+	if slices.Contains(code.Scopes, relyingparty.OfflineAccess) {
+		bought.refreshToken, err = p.refreshes.First(code, bought.token.Binding, bought.until)
+		if err != nil {
+			return tokens{}, unavailable(err)
+		}
+	}
+	return p.sign(bought)
 }
 
-// use redeems the code for a person who still signs in here.
-func (p *Provider) use(tx *db.Tx, code grant.Code, why error, token string) (refused error, holder person.Person, err error) {
+// redeem uses the code up for a person who still signs in here. why is a
+// refusal that is known already.
+func (b *purchase) redeem(tx *db.Tx, why error) (refused, err error) {
 	if why != nil {
-		return why, holder, nil
+		return why, nil
 	}
-	holder, err = person.ByUID(tx, code.UID)
-	if errors.Is(err, db.ErrNoRows) || err == nil && holder.Closed != nil {
-		return grant.ErrPersonClosed, holder, nil
+	if refused, err := b.signsIn(tx); refused != nil || err != nil {
+		return refused, err
 	}
-	if err != nil {
-		return nil, holder, err
-	}
-	refused, err = grant.Redeem(tx, code, token, grant.TokenLife)
-	return refused, holder, err
+	b.until, refused, err = grant.Redeem(tx, b.code, b.token)
+	b.at, b.expires = tx.Now(), tx.Now().Add(b.token.Life)
+	return refused, err
 }
 
-// recordToken audits the issue of tokens, or its refusal.
-func recordToken(tx *db.Tx, code grant.Code, actor, tracking string, e *refusal) error {
+// signsIn reads the person, and refuses one who does not sign in here any more.
+func (b *purchase) signsIn(tx *db.Tx) (refused, err error) {
+	holder, refused, err := holderOf(tx, b.code.UID)
+	b.identityAssurance = holder.IDAssuranceLevel
+	return refused, err
+}
+
+// holderOf returns a person, or the refusal ErrPersonClosed.
+func holderOf(tx *db.Tx, uid care.UID) (holder person.Person, refused, err error) {
+	holder, err = person.ByUID(tx, uid)
+	if errors.Is(err, db.ErrNoRows) || err == nil && holder.Closed != nil {
+		return holder, grant.ErrPersonClosed, nil
+	}
+	return holder, nil, err
+}
+
+// record audits the issue of tokens, or its refusal.
+func (b *purchase) record(tx *db.Tx, actor string, e *refusal) error {
 	entry := audit.Entry{
-		Action: "token.issued", Subject: code.UID, Actor: actor, Session: code.SID,
+		Action: "token.issued", Subject: b.code.UID, Actor: actor, Session: b.code.SID,
 		Fields: []audit.Field{
-			{Name: "client", Value: code.ClientID}, {Name: "scope", Value: strings.Join(code.Scopes, " ")},
-			{Name: "acr", Value: string(code.ACR)}, {Name: "aal", Value: code.AAL.String()},
-			{Name: "role", Value: code.Role, Personal: true}, {Name: "tracking", Value: tracking},
+			{Name: "grant_type", Value: b.by}, {Name: "client", Value: b.code.ClientID},
+			{Name: "scope", Value: strings.Join(b.token.Scopes, " ")},
+			{Name: "acr", Value: string(b.code.ACR)}, {Name: "aal", Value: b.code.AAL.String()},
+			{Name: "role", Value: b.code.Role, Personal: true}, {Name: "tracking", Value: b.tracking},
 		},
 	}
 	if e != nil {
@@ -188,29 +273,24 @@ func recordToken(tx *db.Tx, code grant.Code, actor, tracking string, e *refusal)
 
 // sign makes the answer. It runs after the commit, so that signing never holds
 // a transaction open (decision 17).
-func (p *Provider) sign(rp relyingparty.RelyingParty, code grant.Code, text string, bought purchase) (tokens, *refusal) {
-	idToken, err := p.keys.Sign(jose.SignatureAlgorithm(rp.IDTokenAlgorithm()), "JWT", claims.ForIDToken(claims.SignIn{
-		Issuer: p.issuer, ClientID: code.ClientID, UID: code.UID, IDAssuranceLevel: bought.identityAssuance,
-		AAL: code.AAL, Method: code.Method, ACR: code.ACR, SID: code.SID, Role: code.Role, Scopes: code.Scopes, Nonce: code.Nonce,
-		AccessHash: signing.HalfHash(bought.token), CodeHash: signing.HalfHash(text), StateHash: code.StateHash,
-		TrackingID: bought.tracking, Opaque: keys.Token(p.Random, opaqueBytes),
-		AuthTime: code.AuthTime, IssuedAt: bought.at, Expires: bought.at.Add(grant.TokenLife),
+func (p *Provider) sign(b purchase) (tokens, *refusal) {
+	answer := tokens{
+		AccessToken: b.token.Text, Scope: strings.Join(b.token.Scopes, " "), TokenType: "Bearer",
+		ExpiresIn: int(b.expires.Sub(b.at).Seconds()), RefreshToken: b.refreshToken, Nonce: b.nonce,
+	}
+	if !slices.Contains(b.token.Scopes, claims.OpenID) {
+		return answer, nil // a refresh asked for less (RFC 6749 section 6)
+	}
+	var err error
+	answer.IDToken, err = p.keys.Sign(jose.SignatureAlgorithm(b.rp.IDTokenAlgorithm()), "JWT", claims.ForIDToken(claims.SignIn{
+		Issuer: p.issuer, ClientID: b.code.ClientID, UID: b.code.UID, IDAssuranceLevel: b.identityAssurance,
+		AAL: b.code.AAL, Method: b.code.Method, ACR: b.code.ACR, SID: b.code.SID, Role: b.code.Role, Scopes: b.token.Scopes,
+		Nonce: b.nonce, AccessHash: signing.HalfHash(b.token.Text), CodeHash: b.codeHash, StateHash: b.code.StateHash,
+		TrackingID: b.tracking, Opaque: keys.Token(p.Random, opaqueBytes),
+		AuthTime: b.code.AuthTime, IssuedAt: b.at, Expires: b.expires,
 	}))
 	if err != nil {
 		return tokens{}, unavailable(err)
 	}
-	return tokens{
-		AccessToken: bought.token, Scope: strings.Join(code.Scopes, " "), IDToken: idToken,
-		TokenType: "Bearer", ExpiresIn: int(grant.TokenLife.Seconds()), Nonce: code.Nonce,
-	}, nil
-}
-
-// trackingID is the claim auditTrackingId: a UUID and the number of the event
-// in its trail, which is the first. The audit entry has it too.
-func (p *Provider) trackingID() (string, error) {
-	id, err := uuid.NewRandomFromReader(p.Random)
-	if err != nil {
-		return "", err
-	}
-	return id.String() + "-1", nil
+	return answer, nil
 }

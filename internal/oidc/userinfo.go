@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/oidc/claims"
 	"carekey.dev/carekey/internal/oidc/grant"
-	"carekey.dev/carekey/internal/person"
 )
 
 // challengeRealm is the realm of our challenges.
@@ -56,15 +54,15 @@ func (p *Provider) about(ctx context.Context, token string) (answer claims.Useri
 			return nil
 		}
 		subject := claims.Subject{Role: allowed.Role, Scopes: allowed.Scopes}
-		subject.Person, err = person.ByUID(tx, allowed.UID)
-		if errors.Is(err, db.ErrNoRows) || err == nil && subject.Person.Closed != nil {
-			e = badBearer(grant.ErrPersonClosed.Error())
-			return nil
-		}
+		subject.Person, refused, err = holderOf(tx, allowed.UID)
 		if err != nil {
 			return err
 		}
-		if claims.NeedsRoles(allowed.Scopes) {
+		if refused != nil {
+			e = badBearer(refused.Error())
+			return nil
+		}
+		if claims.NeedsRoles(allowed.Scopes, allowed.Role) {
 			if subject.Roles, err = access.Roles(tx, allowed.UID); err != nil {
 				return err
 			}

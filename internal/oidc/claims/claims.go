@@ -67,7 +67,7 @@ type IDToken struct {
 	AMR        []string `json:"amr"`
 	SID        string   `json:"sid"`
 	AccessHash string   `json:"at_hash"`
-	CodeHash   string   `json:"c_hash"`
+	CodeHash   string   `json:"c_hash,omitempty"`
 	StateHash  string   `json:"s_hash,omitempty"`
 
 	IDAssuranceLevel             string `json:"id_assurance_level"`
@@ -95,15 +95,15 @@ func ForIDToken(s SignIn) IDToken {
 		AccessHash: s.AccessHash, CodeHash: s.CodeHash, StateHash: s.StateHash,
 		IDAssuranceLevel: identity, IDAssuranceLevelTogether: identity,
 		AuthenticationAssuranceLevel: strconv.Itoa(int(s.AAL)),
-		SelectedRole:                 selected(s.Scopes, s.Role),
+		SelectedRole:                 Selected(s.Scopes, s.Role),
 		SubName:                      string(s.UID), TrackingID: s.TrackingID,
 		TokenName: "id_token", TokenType: "JWTToken", Realm: realm, Opaque: s.Opaque,
 	}
 }
 
-// selected is the claim "selected_roleid": the role, if the relying party may
+// Selected is the claim "selected_roleid": the role, if the relying party may
 // know it (wire rule 10).
-func selected(scopes []string, role string) string {
+func Selected(scopes []string, role string) string {
 	if wantsRole(scopes) {
 		return role
 	}
@@ -115,10 +115,11 @@ func wantsRole(scopes []string) bool {
 	return slices.Contains(scopes, SelectedRole) || slices.Contains(scopes, ChangedRole)
 }
 
-// NeedsRoles reports whether Userinfo for the scopes reads the person's roles.
-func NeedsRoles(scopes []string) bool {
+// NeedsRoles reports whether Userinfo for the scopes reads the person's roles:
+// to tell them, or to see whether the chosen one is still held.
+func NeedsRoles(scopes []string, chosen string) bool {
 	return slices.Contains(scopes, "nationalrbacaccess") || slices.Contains(scopes, "associatedorgs") ||
-		slices.Contains(scopes, "organisationalmemberships")
+		slices.Contains(scopes, "organisationalmemberships") || Selected(scopes, chosen) != ""
 }
 
 // Subject is whom userinfo is about.

@@ -133,6 +133,11 @@ func TestTheRoleIsToldOnlyToWhoAskedForIt(t *testing.T) {
 			t.Errorf("scopes %v: userinfo tells the role", scopes)
 		}
 	}
+	lost := locum()
+	lost.Roles = lost.Roles[1:]
+	if role, there := fields(t, claims.ForUserinfo(lost))["selected_roleid"]; there {
+		t.Errorf("userinfo tells %v, which the person does not hold any more", role)
+	}
 	for _, scope := range []string{"selectedrole", "changedrole"} {
 		s := signIn()
 		s.Scopes = []string{"openid", scope}
@@ -208,7 +213,7 @@ func TestRolesAreReadOnlyWhereAScopeNeedsThem(t *testing.T) {
 		with := claims.ForUserinfo(s)
 		s.Roles = nil
 		without := claims.ForUserinfo(s)
-		if differs := !cmp.Equal(with, without); differs != claims.NeedsRoles(s.Scopes) {
+		if differs := !cmp.Equal(with, without); differs != claims.NeedsRoles(s.Scopes, s.Role) {
 			t.Errorf("scope %s: roles make a difference: %v, NeedsRoles says %v", scope, differs, !differs)
 		}
 	}

@@ -85,7 +85,10 @@ type OrgPerson struct {
 
 // ForUserinfo returns what userinfo says about s to whoever has its scopes.
 func ForUserinfo(s Subject) Userinfo {
-	u := Userinfo{Subject: string(s.Person.UID), SelectedRole: selected(s.Scopes, s.Role)}
+	u := Userinfo{Subject: string(s.Person.UID)}
+	if slices.ContainsFunc(s.Roles, func(r access.Role) bool { return r.ID == s.Role }) {
+		u.SelectedRole = Selected(s.Scopes, s.Role) // not one that the person has lost since
+	}
 	for _, scope := range s.Scopes {
 		switch scope {
 		case "profile":

@@ -1,10 +1,12 @@
 // Package grant is what a relying party holds after a sign-in: first an
-// authorization code, then the access token that the code buys.
+// authorization code, then the access token that the code buys, and perhaps a
+// refresh token that buys more of them.
 //
 // The authorization endpoint comes in with what was decided, and a sealed code
-// leaves: nothing is stored for it. The token endpoint redeems a code once; the
-// row that this leaves behind is the single use, the access token and the way
-// to revoke it. Secrets are stored as SHA-256 only.
+// leaves: nothing is stored for it, nor for a refresh token. The token endpoint
+// redeems each once; the row that this leaves behind is the single use, the
+// access token and the way to revoke it. Secrets are stored as SHA-256 only.
+// Nothing here outlives the session of the sign-in.
 package grant
 
 import (
@@ -38,8 +40,11 @@ type Code struct {
 	// StateHash is the claim s_hash: the state itself may be long.
 	StateHash string `json:"h,omitempty"`
 	// Challenge is the PKCE challenge (S256), or "" if none was sent.
-	Challenge string   `json:"p,omitempty"`
-	ACR       care.ACR `json:"a"`
+	Challenge string `json:"p,omitempty"`
+	// JKT is the thumbprint of the DPoP key that alone may redeem the code
+	// (RFC 9449 section 10), or "" if none was named.
+	JKT string   `json:"k,omitempty"`
+	ACR care.ACR `json:"a"`
 
 	SID      string      `json:"d"`
 	UID      care.UID    `json:"u"`
@@ -95,16 +100,20 @@ var (
 	ErrCodeUsed       = errors.New("the authorization code was used before, so what it bought has been revoked")
 	ErrSessionOver    = errors.New("the session of the sign-in has ended")
 	ErrPersonClosed   = errors.New("the person does not sign in here any more")
+	ErrCodeOtherKey   = errors.New("the authorization code is bound to another DPoP key than the one that the proof shows")
 )
 
-// Check reports why the client with these parameters may not redeem c, or nil.
-// A refusal does not use the code up.
-func (c Code) Check(clientID, redirectURI, verifier string) error {
+// Check reports why the client with these parameters, and with the DPoP key
+// that it has proven to hold, may not redeem c, or nil. A refusal does not use
+// the code up.
+func (c Code) Check(clientID, redirectURI, verifier, jkt string) error {
 	switch {
 	case c.ClientID != clientID:
 		return ErrOtherClient
 	case c.RedirectURI != redirectURI:
 		return ErrOtherRedirect
+	case c.JKT != "" && c.JKT != jkt:
+		return ErrCodeOtherKey
 	}
 	return c.checkVerifier(verifier)
 }

@@ -108,7 +108,7 @@ func TestACodeIsBoundToClientRedirectAndVerifier(t *testing.T) {
 		"PKCE with another verifier":      {pkce, client, redirect, strings.ToLower(verifier), grant.ErrVerifier},
 		"PKCE with the challenge (plain)": {pkce, client, redirect, challenge(), grant.ErrVerifier},
 	} {
-		if got := test.code.Check(test.client, test.redirect, test.verifier); got != test.want {
+		if got := test.code.Check(test.client, test.redirect, test.verifier, ""); got != test.want {
 			t.Errorf("%s: Check = %v, want %v", name, got, test.want)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
 )
@@ -20,50 +19,81 @@ var schema embed.FS
 // session_state too.
 var Schema fs.FS = schema
 
-// TokenLife is how long an access token is good in the profile cis2 (wire rule
-// 15: expires_in 3599).
-const TokenLife = 3599 * time.Second
+// How long an access token is good: in the profile cis2 (wire rule 15:
+// expires_in 3599), and in strict (decision 12).
+const (
+	TokenLife       = 3599 * time.Second
+	StrictTokenLife = 300 * time.Second
+)
 
 // keepExpired is how long a row stays after its token expired, for questions.
+// No session lasts longer (N2), so the row of a refresh token's use, and the
+// row that can revoke it, outlive the refresh token.
 const keepExpired = 24 * time.Hour
 
-// Redeem uses the code up and stores the access token that it buys. A refusal
-// is ErrCodeExpired, ErrCodeUsed or ErrSessionOver; with ErrCodeUsed, what the
-// code bought is revoked, so the transaction must be committed all the same
-// (RFC 6749 section 4.1.2; ASVS 10.4.2).
-func Redeem(tx *db.Tx, c Code, accessToken string, life time.Duration) (refused, err error) {
+// Token is an access token that is about to be given out.
+type Token struct {
+	Text   string
+	Life   time.Duration
+	Scopes []string
+	Binding
+}
+
+// Binding is what a token is bound to: whoever uses it has to show that they
+// hold the key. The zero Binding is a bearer token's.
+type Binding struct {
+	// JKT is the thumbprint of a DPoP key (RFC 9449 section 6), Certificate
+	// that of a client certificate (RFC 8705 section 3.1): SHA-256 in base64url.
+	JKT         string `json:"j,omitempty"`
+	Certificate string `json:"x,omitempty"`
+}
+
+// Redeem uses the code up and stores the access token that it buys. It returns
+// the absolute end of the session. A refusal is ErrCodeExpired, ErrCodeUsed or
+// ErrSessionOver; with ErrCodeUsed, what the code bought is revoked, so the
+// transaction must be committed all the same (RFC 6749 section 4.1.2; ASVS
+// 10.4.2).
+func Redeem(tx *db.Tx, c Code, t Token) (until time.Time, refused, err error) {
 	if !tx.Now().Before(c.Expires) {
-		return expired(tx, c)
+		refused, err := expired(tx, c)
+		return time.Time{}, refused, err
 	}
-	var ended, until int64
-	err = tx.Row(`SELECT ended_at, until FROM session_state WHERE sid = $1`, c.SID).Scan(&ended, &until)
+	var ended, end int64
+	err = tx.Row(`SELECT ended_at, until FROM session_state WHERE sid = $1`, c.SID).Scan(&ended, &end)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
-		return nil, fmt.Errorf("reading the session of an authorization code: %w", err)
+		return time.Time{}, nil, fmt.Errorf("reading the session of an authorization code: %w", err)
 	}
-	if err != nil || over(tx, ended, until) {
-		return ErrSessionOver, nil
+	if err != nil || over(tx, ended, end) {
+		return time.Time{}, ErrSessionOver, nil
 	}
-	inserted, err := tx.Exec(`INSERT INTO oidc_grant
-		(code, access_token, client_id, sid, uid, scope, role, issued_at, expires_at, revoked_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0) ON CONFLICT (code) DO NOTHING`,
-		keys.Hash(c.ID), keys.Hash(accessToken), c.ClientID, c.SID, c.UID, strings.Join(c.Scopes, " "), c.Role,
-		db.Micros(tx.Now()), db.Micros(tx.Now().Add(life)))
+	stored, err := store(tx, keys.Hash(c.ID), nil, c, t, tx.Now().Add(t.Life))
 	if err != nil {
-		return nil, fmt.Errorf("redeeming an authorization code: %w", err)
+		return time.Time{}, nil, fmt.Errorf("redeeming an authorization code: %w", err)
 	}
-	if inserted == 1 {
-		return nil, nil
+	if stored {
+		return db.Time(end), nil, nil
 	}
-	if _, err := revoke(tx, c); err != nil {
-		return nil, err
+	if _, err := revokeFamily(tx, keys.Hash(c.ID)); err != nil {
+		return time.Time{}, nil, err
 	}
-	return ErrCodeUsed, nil
+	return time.Time{}, ErrCodeUsed, nil
+}
+
+// store inserts what was bought under the name of what bought it, and reports
+// false if that was used before.
+func store(tx *db.Tx, name, family []byte, c Code, t Token, expires time.Time) (bool, error) {
+	inserted, err := tx.Exec(`INSERT INTO oidc_grant
+		(code, family, access_token, client_id, sid, uid, scope, role, issued_at, expires_at, revoked_at, jkt, x5t, acr, aal, auth_time)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15) ON CONFLICT (code) DO NOTHING`,
+		name, family, keys.Hash(t.Text), c.ClientID, c.SID, c.UID, strings.Join(t.Scopes, " "), c.Role,
+		db.Micros(tx.Now()), db.Micros(expires), t.JKT, t.Certificate, string(c.ACR), int64(c.AAL), db.Micros(c.AuthTime))
+	return inserted == 1, err
 }
 
 // expired tells a code that was never used from one whose second use comes
 // late: that one is a sign of theft too.
 func expired(tx *db.Tx, c Code) (refused, err error) {
-	revoked, err := revoke(tx, c)
+	revoked, err := revokeFamily(tx, keys.Hash(c.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -80,62 +110,20 @@ func over(tx *db.Tx, ended, until int64) bool {
 	return ended != 0 || until <= db.Micros(tx.Now())
 }
 
-func revoke(tx *db.Tx, c Code) (bool, error) {
+// revokeFamily revokes all that a code bought, then and by refreshing, and
+// reports whether there was anything. Whoever asks about a token looks at the
+// code's row, so that no token that is being bought meanwhile escapes.
+func revokeFamily(tx *db.Tx, code []byte) (bool, error) {
 	revoked, err := tx.Exec(`UPDATE oidc_grant SET revoked_at = $1 WHERE code = $2 AND revoked_at = 0`,
-		db.Micros(tx.Now()), keys.Hash(c.ID))
+		db.Micros(tx.Now()), code)
 	if err != nil {
 		return false, fmt.Errorf("revoking what an authorization code bought: %w", err)
 	}
 	return revoked > 0, nil
 }
 
-// Access is what an access token allows.
-type Access struct {
-	ClientID string
-	UID      care.UID
-	SID      string
-	Scopes   []string
-	Role     string
-	Expires  time.Time
-}
-
-// Why an access token is refused.
-var (
-	ErrTokenUnknown = errors.New("the access token is not one that was issued here")
-	ErrTokenExpired = errors.New("the access token has expired")
-	ErrTokenRevoked = errors.New("the access token was revoked")
-)
-
-// ByToken returns what the access token allows now. A refusal is one of
-// ErrTokenUnknown, ErrTokenExpired, ErrTokenRevoked and ErrSessionOver.
-func ByToken(tx *db.Tx, token string) (a Access, refused, err error) {
-	var scope string
-	var expires, revoked, ended, until int64
-	err = tx.Row(`
-		SELECT g.client_id, g.uid, g.sid, g.scope, g.role, g.expires_at, g.revoked_at, s.ended_at, s.until
-		FROM oidc_grant g JOIN session_state s ON s.sid = g.sid
-		WHERE g.access_token = $1`, keys.Hash(token)).
-		Scan(&a.ClientID, &a.UID, &a.SID, &scope, &a.Role, &expires, &revoked, &ended, &until)
-	if errors.Is(err, db.ErrNoRows) {
-		return Access{}, ErrTokenUnknown, nil
-	}
-	if err != nil {
-		return Access{}, nil, fmt.Errorf("reading an access token: %w", err)
-	}
-	a.Scopes, a.Expires = strings.Fields(scope), db.Time(expires)
-	switch {
-	case revoked != 0:
-		return a, ErrTokenRevoked, nil
-	case !tx.Now().Before(a.Expires):
-		return a, ErrTokenExpired, nil
-	case over(tx, ended, until):
-		return a, ErrSessionOver, nil
-	}
-	return a, nil, nil
-}
-
-// Prune deletes what expired long ago. A code that comes after that has itself
-// expired long ago.
+// Prune deletes what expired long ago. A code or refresh token that comes after
+// that has itself expired long ago.
 func Prune(tx *db.Tx) error {
 	_, err := tx.Exec(`DELETE FROM oidc_grant WHERE expires_at < $1`, db.Micros(tx.Now().Add(-keepExpired)))
 	if err != nil {

@@ -75,7 +75,7 @@ func (h house) code(t *testing.T) grant.Code {
 
 func (h house) redeem(c grant.Code, token string) (refused, err error) {
 	err = h.Write(context.Background(), func(tx *db.Tx) (err error) {
-		refused, err = grant.Redeem(tx, c, token, grant.TokenLife)
+		_, refused, err = grant.Redeem(tx, c, grant.Token{Text: token, Life: grant.TokenLife, Scopes: c.Scopes})
 		return err
 	})
 	return refused, err

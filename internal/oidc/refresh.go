@@ -1,0 +1,134 @@
+package oidc
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"carekey.dev/carekey/internal/access"
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/relyingparty"
+)
+
+// refresh gives new tokens for a refresh token, as long as the person, the
+// session, the chosen role and the relying party's right to it are what they
+// were (record 0036).
+func (p *Provider) refresh(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
+	text := form.Get("refresh_token")
+	if text == "" {
+		return tokens{}, badRefresh("invalid_request", "refresh_token is missing")
+	}
+	token, err := p.refreshes.Open(text)
+	if err != nil {
+		return tokens{}, badRefresh("invalid_grant", err.Error())
+	}
+	scopes, e := refreshScopes(rp, token.Code.Scopes, strings.Fields(form.Get("scope")))
+	if e != nil {
+		return tokens{}, e
+	}
+	bought, e := p.buy(grantRefresh, rp, token.Code, scopes)
+	if e != nil {
+		return tokens{}, e
+	}
+	renewal := renewal{purchase: &bought, from: token, rotate: rotates(rp), name: keys.Token(p.Random, tokenBytes)}
+	why := token.Check(rp.ClientID, bought.token.Binding)
+	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
+		e = nil
+		reason, err := renewal.renew(tx, why)
+		if err != nil {
+			return err
+		}
+		if reason != nil {
+			e = badRefresh("invalid_grant", reason.Error())
+		}
+		return bought.record(tx, rp.ClientID, e)
+	})
+	if err != nil {
+		return tokens{}, unavailable(err)
+	}
+	if e != nil {
+		return tokens{}, e
+	}
+	bought.refreshToken = text
+	if renewal.rotate {
+		if bought.refreshToken, err = p.refreshes.Next(token); err != nil {
+			return tokens{}, unavailable(err)
+		}
+	}
+	return p.sign(bought)
+}
+
+func badRefresh(code, description string) *refusal {
+	return refuse(fault.RefreshRefused, code, description, nil)
+}
+
+// rotates reports whether each use of a refresh token replaces it. A stolen
+// copy of a token that anybody with the client's secret could use is found out
+// that way (RFC 9700 section 4.14.2; ASVS 10.4.5). In the profile strict the
+// token is of no use without the client's private key and the one that it is
+// bound to, and FAPI 2.0 forbids to rotate it, so that an answer lost on its
+// way signs nobody out (section 5.3.2.1 item 9).
+func rotates(rp relyingparty.RelyingParty) bool { return rp.Profile != relyingparty.Strict }
+
+// refreshScopes returns the scopes of the new access token: those granted at
+// sign-in that the relying party may still have, or fewer if it asks for fewer
+// (RFC 6749 section 6).
+func refreshScopes(rp relyingparty.RelyingParty, granted, wanted []string) ([]string, *refusal) {
+	may := rp.Grant(granted)
+	if !slices.Contains(may, relyingparty.OfflineAccess) {
+		return nil, badRefresh("unauthorized_client", "this client is not registered for refresh tokens")
+	}
+	if len(wanted) == 0 {
+		return may, nil
+	}
+	for _, scope := range wanted {
+		if !slices.Contains(granted, scope) {
+			return nil, badRefresh("invalid_scope", "scope asks for more than was granted at sign-in")
+		}
+	}
+	return slices.DeleteFunc(may, func(scope string) bool { return !slices.Contains(wanted, scope) }), nil
+}
+
+// renewal is the use of a refresh token.
+type renewal struct {
+	*purchase
+	from   grant.Refresh
+	rotate bool
+	// name is what the purchase is stored under if the token is not used up.
+	name string
+}
+
+// renew buys for a person who still signs in here in the role that they chose.
+// why is a refusal that is known already.
+func (n renewal) renew(tx *db.Tx, why error) (refused, err error) {
+	if why != nil {
+		return why, nil
+	}
+	if refused, err := n.signsIn(tx); refused != nil || err != nil {
+		return refused, err
+	}
+	held, err := holdsRole(tx, n.code)
+	if err != nil {
+		return nil, err
+	}
+	if !held {
+		return grant.ErrRoleGone, nil
+	}
+	n.at = tx.Now()
+	n.expires, refused, err = grant.Renew(tx, n.from, n.token, n.rotate, n.name)
+	return refused, err
+}
+
+// holdsRole reports whether the person still holds the role that they chose, if
+// they chose one.
+func holdsRole(tx *db.Tx, code grant.Code) (bool, error) {
+	if code.Role == "" {
+		return true, nil
+	}
+	roles, err := access.Roles(tx, code.UID)
+	return slices.ContainsFunc(roles, func(r access.Role) bool { return r.ID == code.Role }), err
+}
