@@ -166,3 +166,20 @@ func TestAnOriginLeadsToItsRelyingParty(t *testing.T) {
 		t.Errorf("ByOrigin of a stranger: %v, want db.ErrNoRows", err)
 	}
 }
+
+// Wire rule 8, and FAPI 2.0 section 5.4.1: strict must not use RS256.
+func TestTheAlgorithmOfAnIDTokenFollowsTheProfileUnlessChosen(t *testing.T) {
+	for _, test := range []struct {
+		profile      relyingparty.Profile
+		chosen, want string
+	}{
+		{relyingparty.CIS2, "", "RS256"}, {relyingparty.CIS2, "ES256", "ES256"},
+		{relyingparty.Strict, "", "PS256"}, {relyingparty.Strict, "ES256", "ES256"},
+	} {
+		rp := relyingparty.RelyingParty{Profile: test.profile}
+		rp.IDTokenAlg = test.chosen
+		if got := rp.IDTokenAlgorithm(); got != test.want {
+			t.Errorf("%s that chose %q: %s, want %s", test.profile, test.chosen, got, test.want)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func describe(k stored, now time.Time) Key {
 		key.Gone = earlier(k.withdrawn, k.stops.Add(Keep))
 	}
 	switch {
-	case past(k.withdrawn, now):
+	case past(k.withdrawn, now), !k.withdrawn.IsZero() && !k.from.Before(k.withdrawn): // the latter will never sign
 		key.State = Withdrawn
 	case now.Before(k.from):
 		key.State = Coming
