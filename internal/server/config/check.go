@@ -63,6 +63,7 @@ func (l *loader) config(f file) *Config {
 		AAL3Idle:  l.duration("sessions.aal3_idle", f.Sessions.AAL3Idle, session.MostAAL3.Idle),
 		AAL3Total: l.duration("sessions.aal3_total", f.Sessions.AAL3Total, session.MostAAL3.Total),
 	}
+	c.Signing = l.signing(f)
 	l.addresses(c)
 	l.passwords(&c.Passwords)
 	l.smtp(&c.SMTP)

@@ -41,6 +41,7 @@ type Config struct {
 	TermsFolder string
 	Passwords   Passwords
 	Sessions    Sessions
+	Signing     Signing
 	// ThrottleExempt are networks whose failures are not counted by network.
 	ThrottleExempt []netip.Prefix
 	// OutgoingAllow are networks that relying parties' addresses may lie in

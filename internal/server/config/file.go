@@ -44,6 +44,10 @@ type file struct {
 		AAL3Idle  string `yaml:"aal3_idle"`
 		AAL3Total string `yaml:"aal3_total"`
 	} `yaml:"sessions"`
+	Signing struct {
+		RotateEvery   string `yaml:"rotate_every"`
+		PublishBefore string `yaml:"publish_before"`
+	} `yaml:"signing"`
 	Throttle struct {
 		ExemptNetworks []string `yaml:"exempt_networks"`
 	} `yaml:"throttle"`
@@ -92,6 +96,8 @@ func (f *file) settings() []setting {
 		{"sessions.aal2_total", &f.Sessions.AAL2Total},
 		{"sessions.aal3_idle", &f.Sessions.AAL3Idle},
 		{"sessions.aal3_total", &f.Sessions.AAL3Total},
+		{"signing.rotate_every", &f.Signing.RotateEvery},
+		{"signing.publish_before", &f.Signing.PublishBefore},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}
