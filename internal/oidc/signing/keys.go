@@ -3,9 +3,11 @@ package signing
 import (
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -112,7 +114,7 @@ func (k *Keys) Sign(algorithm jose.SignatureAlgorithm, typ string, claims any) (
 		return "", err
 	}
 	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", key.kid)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(key.signer)}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(salted{key.signer})}, options)
 	if err != nil {
 		return "", fmt.Errorf("preparing signing key %s: %w", key.kid, err)
 	}
@@ -121,6 +123,19 @@ func (k *Keys) Sign(algorithm jose.SignatureAlgorithm, typ string, claims any) (
 		return "", fmt.Errorf("signing claims with key %s: %w", key.kid, err)
 	}
 	return signed.CompactSerialize()
+}
+
+// salted signs PS256 with a salt as long as the hash: RFC 7518 section 3.5 asks
+// for that, programs refuse anything else, and the library would take the
+// longest salt that fits.
+type salted struct{ crypto.Signer }
+
+// Sign signs a digest.
+func (s salted) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if _, ok := opts.(*rsa.PSSOptions); ok {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: opts.HashFunc()}
+	}
+	return s.Signer.Sign(random, digest, opts)
 }
 
 // mostToken bounds what Verify reads. Our own tokens have some 1.5 KB.

@@ -1,6 +1,10 @@
 package signing_test
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -115,6 +119,23 @@ func TestWhatIsSignedVerifiesWithThePublishedKey(t *testing.T) {
 	}
 	if first := set(t, k.Public()).Keys[0]; first.Algorithm != "RS256" {
 		t.Errorf("the set begins with a key for %s: programs that take the first need RS256", first.Algorithm)
+	}
+}
+
+// RFC 7518 section 3.5: the salt is as long as the hash.
+func TestPS256HasTheSaltThatEveryLibraryExpects(t *testing.T) {
+	k := open(t, dbtest.Open(t, schemas...))
+	token := sign(t, k, jose.PS256)
+	dot := strings.LastIndex(token, ".")
+	signature, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, sum := set(t, k.Public()), sha256.Sum256([]byte(token[:dot]))
+	public := all.Key(kid(t, token))[0].Key.(*rsa.PublicKey)
+	err = rsa.VerifyPSS(public, crypto.SHA256, sum[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
