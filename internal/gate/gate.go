@@ -93,7 +93,7 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 		return Admitted{}, err
 	}
 	level := care.Level(facts.evidence...)
-	if !a.Requirement.ACR.Satisfied(facts.method, level) {
+	if !a.Requirement.Reaches(facts.method, level) {
 		return Admitted{}, fault.New(fault.LevelTooLow, fmt.Errorf("%s reached %s, want %s", facts.method, level, a.Requirement.ACR))
 	}
 	if !slices.Contains(a.Requirement.Methods, facts.method) {

@@ -129,7 +129,7 @@ type Session struct {
 // Satisfies reports whether the session meets a requirement, its role apart. A
 // relying party that does not accept the method is not satisfied by its level.
 func (s *Session) Satisfies(req care.Requirement) bool {
-	return req.ACR.Satisfied(s.Method, s.AAL) && slices.Contains(req.Methods, s.Method) &&
+	return req.Reaches(s.Method, s.AAL) && slices.Contains(req.Methods, s.Method) &&
 		!s.AuthTime.Before(req.AuthenticatedAfter)
 }
 

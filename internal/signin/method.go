@@ -46,7 +46,7 @@ func (s *SignIn) start(w http.ResponseWriter, r *http.Request) {
 		s.home(w, r, req)
 		return
 	}
-	offered := req.ACR.Offers(req.Methods)
+	offered := req.Offers()
 	// Who asks for the page by name gets it. Its form keeps the word, so that a
 	// mistake there comes back to the page too.
 	if r.URL.Query().Get("choose") == "" {
@@ -88,7 +88,7 @@ func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, 
 		return
 	}
 	data := methodData{Requirement: sealed, Service: req.Service, None: true}
-	for _, m := range req.ACR.Offers(req.Methods) {
+	for _, m := range req.Offers() {
 		choice := page.Choice{Value: string(m), Label: m.Label(), Hint: help[m]}
 		if available(m) {
 			data.None = false
@@ -115,7 +115,7 @@ func (s *SignIn) choose(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	m, offered := care.Method(form.Get("method")), req.ACR.Offers(req.Methods)
+	m, offered := care.Method(form.Get("method")), req.Offers()
 	if !available(m) || !slices.Contains(offered, m) {
 		problem := page.FieldError{Field: "method", Message: "Select how you want to sign in"}
 		if !slices.ContainsFunc(offered, available) {
