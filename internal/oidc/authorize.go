@@ -12,8 +12,6 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
-	"carekey.dev/carekey/internal/oidc/grant"
-	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
@@ -58,25 +56,29 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	now := p.DB.Now()
 	asked := p.whenAsked(r, query, now)
-	after := req.after(now, asked)
-	acr, ok := req.satisfied(current, after)
-	if !ok || req.unanswered(asked) {
-		p.askPerson(w, r, query, req, "login_required", req.requirement(req.acrs[0], req.after(now, time.Time{})), now)
+	is := req.judge(current, asked, now)
+	if is.refusal != nil {
+		p.sendError(w, r, req, is.refusal)
+		return
+	}
+	if is.missing != nil {
+		p.askPerson(w, r, query, *is.missing, now)
 		return
 	}
 	role, ok, err := p.role(r.Context(), req, current, asked)
-	if err != nil {
+	switch {
+	case err != nil:
 		p.Kit.Fault(w, r, err)
-		return
-	}
-	if !ok {
+	case ok:
+		p.sendCode(w, r, req, current, is.acr, role, now)
+	case req.silent:
+		p.sendError(w, r, req, silence("interaction_required"))
+	default:
 		if asked.IsZero() {
 			asked = now
 		}
-		p.askPerson(w, r, query, req, "interaction_required", req.requirement(acr, after), asked)
-		return
+		p.askPerson(w, r, query, req.requirement(req.after(now, asked)), asked)
 	}
-	p.sendCode(w, r, req, current, acr, role, now)
 }
 
 // whoAsks returns the request's parameters and the relying party, or a fault
@@ -128,13 +130,8 @@ func (p *Provider) role(ctx context.Context, req request, s *session.Session, as
 }
 
 // askPerson sends the person to sign in or to choose a role, and from there
-// back to this request. Where nobody may be asked (prompt=none), the relying
-// party gets the error.
-func (p *Provider) askPerson(w http.ResponseWriter, r *http.Request, query url.Values, req request, silent string, missing care.Requirement, asked time.Time) {
-	if req.silent {
-		p.sendError(w, r, req, refused(silent, "nobody may be asked because of prompt=none, and the session does not meet the request"))
-		return
-	}
+// back to this request.
+func (p *Provider) askPerson(w http.ResponseWriter, r *http.Request, query url.Values, missing care.Requirement, asked time.Time) {
 	mark, err := p.sealAsked(r, query, asked)
 	if err != nil {
 		p.Kit.Fault(w, r, err)
@@ -149,49 +146,4 @@ func (p *Provider) askPerson(w http.ResponseWriter, r *http.Request, query url.V
 		return
 	}
 	http.Redirect(w, r, signInPath+sealed, http.StatusFound)
-}
-
-// sendCode sends the browser back to the relying party with a code.
-func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, req request, s *session.Session, acr care.ACR, role string, now time.Time) {
-	code := grant.Code{
-		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge,
-		ACR: acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: role,
-	}
-	if req.state != "" {
-		code.StateHash = signing.HalfHash(req.state)
-	}
-	sealed, err := p.codes.Issue(code, now)
-	if err != nil {
-		p.Kit.Fault(w, r, err)
-		return
-	}
-	p.sendBack(w, r, req, url.Values{"code": {sealed}})
-}
-
-// sendError sends the browser back to the relying party with an error.
-func (p *Provider) sendError(w http.ResponseWriter, r *http.Request, req request, e *refusal) {
-	p.note(r, e, req.rp.ClientID)
-	p.sendBack(w, r, req, url.Values{"error": {e.code}, "error_description": {e.text()}})
-}
-
-// sendBack adds what every answer carries: state, the issuer, so that a client
-// of several providers is not mixed up (RFC 9207), and client_id, as CIS2 does
-// (wire rule 14).
-func (p *Provider) sendBack(w http.ResponseWriter, r *http.Request, req request, answer url.Values) {
-	to, err := url.Parse(req.redirectURI)
-	if err != nil {
-		p.Kit.Fault(w, r, fault.New(fault.RedirectMismatch, err))
-		return
-	}
-	answer.Set("iss", p.issuer)
-	answer.Set("client_id", req.rp.ClientID)
-	if req.state != "" {
-		answer.Set("state", req.state)
-	}
-	if to.RawQuery != "" {
-		to.RawQuery += "&"
-	}
-	to.RawQuery += answer.Encode()
-	// The request came by GET, so 302 repeats no form (RFC 9700 section 4.12).
-	http.Redirect(w, r, to.String(), http.StatusFound)
 }

@@ -228,6 +228,40 @@ func TestMaxAgeAsksAgainWhenTheSignInIsOlder(t *testing.T) {
 	b.code(b.get(zero.ReturnTo))
 }
 
+// OpenID Connect Core section 5.5.1.1.
+func TestAnEssentialClassIsWhatTheIDTokenSays(t *testing.T) {
+	h := open(t)
+	b := h.browser()
+	b.signIn(amara, care.SecurityKey, care.AAL3)
+	query := ask("claims", `{"id_token":{"acr":{"essential":true,"values":["AAL2_ANY","AAL3_FIDO2"]}}}`)
+	if got := claimsOf(t, h.tokens(b.code(b.authorize(query)))["id_token"].(string))["acr"]; got != "AAL3_FIDO2" {
+		t.Errorf("acr is %v", got)
+	}
+	low := h.browser()
+	low.withApp(amara)
+	req := low.atSignIn(low.authorize(ask("claims", `{"id_token":{"acr":{"essential":true,"value":"AAL3_FIDO2"}}}`)))
+	if req.ACR != "AAL3_FIDO2" || len(req.Also) != 0 {
+		t.Errorf("the person is asked for %s or %v", req.ACR, req.Also)
+	}
+}
+
+// OpenID Connect Core section 3.1.2.2: a sub in claims is that person or nobody.
+func TestASubjectInClaimsIsThatPersonOrNobody(t *testing.T) {
+	h := open(t)
+	query := ask("claims", `{"id_token":{"sub":{"value":"`+string(zoe)+`"}}}`)
+	b := h.browser()
+	b.withApp(amara)
+	h.pass(time.Second)
+	req := b.atSignIn(b.authorize(query))
+	h.pass(time.Second)
+	b.withApp(amara)
+	if a := b.get(req.ReturnTo); !a.atClient() || a.to().Query().Get("error") != "login_required" {
+		t.Errorf("another person came back with %s", a.header.Get("Location"))
+	}
+	b.withApp(zoe)
+	b.code(b.get(req.ReturnTo))
+}
+
 func TestPromptNoneAsksNobody(t *testing.T) {
 	h := open(t)
 	for name, test := range map[string]struct {

@@ -78,7 +78,7 @@ func describe(issuer string) ([]byte, error) {
 		},
 		ACRs:           care.ACRs(),
 		ResponseTypes:  []string{"code"},
-		ResponseModes:  []string{"query"},
+		ResponseModes:  []string{modeQuery, modeFormPost},
 		GrantTypes:     []string{grantCode, grantRefresh},
 		Prompts:        []string{promptNone, promptLogin, promptConsent, promptAccount},
 		Subjects:       []string{"public"},
@@ -88,8 +88,8 @@ func describe(issuer string) ([]byte, error) {
 		AskAuth:        clientAuth,
 		RevokeAuth:     clientAuth,
 		PKCE:           []string{"S256"},
-		ResponseIssuer: true,
-		Version:        "3.0",
+		ResponseIssuer: true, ClaimsParameter: true,
+		Version: "3.0",
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encoding the discovery document: %w", err)

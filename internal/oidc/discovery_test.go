@@ -42,7 +42,7 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"claims_parameter_supported": false, "request_parameter_supported": false, "request_uri_parameter_supported": false,
+		"claims_parameter_supported": true, "request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"authorization_response_iss_parameter_supported": true, "version": "3.0",
 	} {
 		if got, there := doc[name]; !there || got != want {
@@ -62,6 +62,15 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 		if _, there := doc[missing]; there {
 			t.Errorf("discovery names %s, which is not there yet", missing)
 		}
+	}
+}
+
+// RFC 8414 section 3: the same document between the host and the issuer's path.
+func TestMetadataIsWhereOAuthLooksForItToo(t *testing.T) {
+	b := open(t).browser()
+	a := b.get("/.well-known/oauth-authorization-server" + oidc.RealmPath)
+	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" || a.body != b.get(discoveryPath).body {
+		t.Errorf("answer %d %v", a.status, a.header)
 	}
 }
 

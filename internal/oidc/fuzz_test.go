@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"carekey.dev/carekey/internal/care"
@@ -79,6 +80,34 @@ func FuzzClientCredentials(f *testing.F) {
 		}
 		if e == nil && header != "" && form.Has("client_secret") {
 			t.Errorf("two ways at once were accepted: %+v", who)
+		}
+	})
+}
+
+// FuzzClaimsParameter: whatever is in the claims parameter, it is taken or
+// refused as an OAuth error, and a class that was called essential is never met
+// by another.
+func FuzzClaimsParameter(f *testing.F) {
+	rp := relyingparty.RelyingParty{Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any}
+	f.Add(`{"id_token":{"acr":{"essential":true,"values":["AAL3_ANY","x"]},"sub":{"value":"555000100101"}}}`, "AAL2_ANY")
+	f.Add(`{"userinfo":{"name":null},"id_token":{"acr":null}}`, "")
+	f.Add(`{"id_token":{"acr":{"essential":true,"value":7}}}`, "gold")
+	f.Fuzz(func(t *testing.T, text, acrValues string) {
+		w := wish{acrs: strings.Fields(acrValues)}
+		if e := w.readClaims(text); e != nil {
+			if e.code != "invalid_request" || strings.Contains(e.description, text) && len(text) > 30 {
+				t.Errorf("refused with %s: %s", e.code, e.description)
+			}
+			return
+		}
+		acrs, e := acceptable(w, rp)
+		if (e == nil) != (len(acrs) > 0) {
+			t.Errorf("classes %v with %v", acrs, e)
+		}
+		for _, acr := range acrs {
+			if len(w.essential) > 0 && !slices.Contains(w.essential, string(acr)) {
+				t.Errorf("%s would do, of %v", acr, w.essential)
+			}
 		}
 	})
 }

@@ -152,6 +152,7 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kit.Routes(mux)
 	h.provider.Routes(mux)
 	return h
 }

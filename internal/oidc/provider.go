@@ -13,6 +13,7 @@ package oidc
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"io"
 	"io/fs"
@@ -45,7 +46,13 @@ const (
 	userinfoPath   = RealmPath + "/userinfo"
 	introspectPath = RealmPath + "/introspect"
 	revokePath     = RealmPath + "/token/revoke"
+	// metadataPath is the same document where RFC 8414 section 3 puts it:
+	// between the host and the path of the issuer.
+	metadataPath = "/.well-known/oauth-authorization-server" + RealmPath
 )
+
+//go:embed templates/*.html
+var templates embed.FS
 
 // Schemas returns the migrations of this room's tables. Its queries read the
 // tables of session, person and access through their rooms.
@@ -80,6 +87,7 @@ type Provider struct {
 	codes     *grant.Codes
 	refreshes *grant.Refreshes
 	asked     *keys.Sealer
+	pages     *page.Pages
 	discovery document
 }
 
@@ -104,6 +112,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	return &Provider{
 		Options: o, issuer: issuer, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
+		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery),
 	}, nil
 }
@@ -141,6 +150,7 @@ func (p *Provider) Issuer() string { return p.issuer }
 func (p *Provider) Routes(mux *http.ServeMux) {
 	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath, introspectPath, revokePath)
 	mux.Handle("GET "+discoveryPath, p.discovery)
+	mux.Handle("GET "+metadataPath, p.discovery)
 	mux.HandleFunc("GET "+jwksPath, p.jwks)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
 	mux.HandleFunc("POST "+authorizePath, p.authorizeForm)

@@ -18,6 +18,13 @@ import (
 // is often long (wire rule 13), but a request travels on in other addresses.
 const maxQuery = 16 << 10
 
+// The ways back to a relying party (OAuth 2.0 Multiple Response Types section
+// 2.1; OAuth 2.0 Form Post Response Mode).
+const (
+	modeQuery    = "query"
+	modeFormPost = "form_post"
+)
+
 // maxNonce is the longest nonce: it travels in the code.
 const maxNonce = 1024
 
@@ -36,6 +43,8 @@ type request struct {
 	redirectURI string
 	state       string
 	nonce       string
+	// mode is how the answer travels.
+	mode string
 	// scopes are those granted.
 	scopes []string
 	// acrs are the classes that would do, the preferred first.
@@ -48,6 +57,8 @@ type request struct {
 	challenge string
 	loginHint care.Email
 	role      care.RoleWish
+	// subject is the person who must have signed in, or "" for anybody.
+	subject care.UID
 }
 
 // parameters are those that the provider reads. Any other is ignored (wire rule
@@ -55,17 +66,20 @@ type request struct {
 // 6749 section 3.1).
 var parameters = []string{
 	"response_type", "response_mode", "scope", "state", "nonce", "acr_values", "max_age",
-	"code_challenge", "code_challenge_method", "login_hint",
+	"code_challenge", "code_challenge_method", "login_hint", "id_token_hint", "claims",
 }
 
 // parse reads an authorization request. Who asks and where to go back to have
 // been checked.
 func parse(query url.Values, rp relyingparty.RelyingParty) (request, *refusal) {
-	req := request{rp: rp, redirectURI: query.Get("redirect_uri"), state: query.Get("state"), maxAge: -1}
+	req := request{rp: rp, redirectURI: query.Get("redirect_uri"), state: query.Get("state"), mode: modeQuery, maxAge: -1}
 	for _, name := range parameters {
 		if len(query[name]) > 1 {
 			return req, invalidRequest(name + " was sent more than once")
 		}
+	}
+	if e := req.parseMode(query.Get("response_mode")); e != nil {
+		return req, e
 	}
 	if e := supported(query, rp); e != nil {
 		return req, e
@@ -86,9 +100,30 @@ func parse(query url.Values, rp relyingparty.RelyingParty) (request, *refusal) {
 	if hint, err := care.ParseEmail(query.Get("login_hint")); err == nil {
 		req.loginHint = hint
 	}
+	asked := wish{acrs: strings.Fields(query.Get("acr_values"))}
+	if e := asked.readClaims(query.Get("claims")); e != nil {
+		return req, e
+	}
+	req.subject = asked.subject
 	var e *refusal
-	req.acrs, e = acceptable(strings.Fields(query.Get("acr_values")), rp)
+	req.acrs, e = acceptable(asked, rp)
 	return req, e
+}
+
+// parseMode reads response_mode first, so that every later error travels the
+// way that was asked for.
+func (req *request) parseMode(mode string) *refusal {
+	switch mode {
+	case "", modeQuery:
+		return nil
+	case modeFormPost:
+		if _, err := relyingparty.Origin(req.redirectURI); err != nil {
+			return invalidRequest("response_mode=form_post needs a redirect_uri of a web page")
+		}
+		req.mode = modeFormPost
+		return nil
+	}
+	return invalidRequest("response_mode must be query or form_post, or absent")
 }
 
 // supported refuses what discovery says is not supported.
@@ -106,8 +141,6 @@ func supported(query url.Values, rp relyingparty.RelyingParty) *refusal {
 		return invalidRequest("response_type is missing: it must be code")
 	case query.Get("response_type") != "code":
 		return refused("unsupported_response_type", "response_type must be code")
-	case query.Get("response_mode") != "" && query.Get("response_mode") != "query":
-		return invalidRequest("response_mode must be query, or absent")
 	}
 	return nil
 }
@@ -146,6 +179,10 @@ func (req *request) parsePrompt(query url.Values) *refusal {
 
 func (req *request) parseMaxAge(query url.Values) *refusal {
 	text := query.Get("max_age")
+	if text == "" && req.rp.DefaultMaxAge != nil {
+		// OpenID Connect Registration section 2: overridden by max_age alone.
+		text = strconv.FormatInt(*req.rp.DefaultMaxAge, 10)
+	}
 	if text == "" {
 		return nil
 	}

@@ -1,13 +1,11 @@
 package oidc
 
 import (
-	"slices"
 	"testing"
 	"time"
 
 	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
-	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -30,69 +28,6 @@ func TestIssuerAlwaysCarriesThePort(t *testing.T) {
 		got, err := Issuer(base)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("Issuer(%q) = %q, %v; want %q", base, got, err, want)
-		}
-	}
-}
-
-func TestAcceptableClasses(t *testing.T) {
-	all, four := care.Methods(), []care.Method{care.Smartcard, care.WindowsHello, care.SecurityKey, care.IPadApp}
-	type acrs = []care.ACR
-	for _, test := range []struct {
-		asked    []string
-		methods  []care.Method
-		fallback care.ACR
-		want     acrs // nil: refused
-	}{
-		{nil, all, care.AAL2OrAAL3Any, acrs{care.AAL2OrAAL3Any}},
-		{nil, all, "", acrs{care.AAL3Any}},
-		{nil, []care.Method{care.NHSmail}, care.AAL3Any, nil},
-		{[]string{"AAL3_ANY"}, all, care.AAL2OrAAL3Any, acrs{care.AAL3Any}},
-		{[]string{"AAL2_ANY", "AAL3_ANY"}, all, care.AAL3Any, acrs{care.AAL2Any, care.AAL3Any}},
-		{[]string{"AAL2_ANY", "AAL2_ANY"}, all, care.AAL3Any, acrs{care.AAL2Any}},
-		{[]string{"AAL2_ANY", "AAL3_ANY"}, four, care.AAL3Any, acrs{care.AAL3Any}},
-		{[]string{"AAL2_ANY"}, four, care.AAL3Any, nil},
-		{[]string{"AAL1_USERPASS"}, all, care.AAL2OrAAL3Any, nil},
-		{[]string{"AAL1_USERPASS", "AAL2_TOTP"}, all, care.AAL3Any, acrs{"AAL2_TOTP"}},
-		{[]string{"gold"}, all, care.AAL2OrAAL3Any, acrs{care.AAL2OrAAL3Any}},
-		{[]string{"gold", "AAL3_ANY"}, all, care.AAL2OrAAL3Any, acrs{care.AAL3Any}},
-		{[]string{"aal3_any"}, all, care.AAL2OrAAL3Any, acrs{care.AAL2OrAAL3Any}},
-		{[]string{"AAL3_NEW"}, all, care.AAL2OrAAL3Any, acrs{care.AAL3Any}},
-		{[]string{"AAL3_NEW"}, []care.Method{care.NHSmail}, care.AAL2OrAAL3Any, nil},
-		{[]string{"AAL2_NEW"}, all, care.AAL2OrAAL3Any, acrs{care.AAL2OrAAL3Any}},
-		{[]string{"gold", "AAL2_ANY"}, four, care.AAL3Any, nil},
-	} {
-		got, e := acceptable(test.asked, relyingparty.RelyingParty{Methods: test.methods, DefaultACR: test.fallback})
-		if !slices.Equal(got, test.want) || (e == nil) != (test.want != nil) {
-			t.Errorf("acceptable(%v) with default %q and %v = %v, %v; want %v", test.asked, test.fallback, test.methods, got, e, test.want)
-		}
-	}
-}
-
-func TestWhichSignInCounts(t *testing.T) {
-	now := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	never := time.Time{}
-	for _, test := range []struct {
-		name   string
-		again  bool
-		maxAge time.Duration
-		asked  time.Time
-		want   time.Time
-	}{
-		{"nothing asked", false, -1, never, never},
-		{"nothing asked, coming back", false, -1, ago(time.Minute), never},
-		{"prompt=login", true, -1, never, now},
-		{"prompt=login, coming back", true, -1, ago(time.Minute), ago(time.Minute)},
-		{"prompt=login, long ago", true, -1, ago(20 * time.Minute), ago(settled)},
-		{"max_age", false, 5 * time.Minute, never, ago(5 * time.Minute)},
-		{"max_age, coming back", false, time.Second, ago(time.Minute), ago(time.Minute)},
-		{"max_age, coming back soon", false, 5 * time.Minute, ago(time.Minute), ago(5 * time.Minute)},
-		{"max_age=0", false, 0, never, now},
-		{"both", true, time.Hour, never, now},
-		{"both, coming back", true, time.Hour, ago(time.Minute), ago(time.Minute)},
-	} {
-		if got := (request{again: test.again, maxAge: test.maxAge}).after(now, test.asked); !got.Equal(test.want) {
-			t.Errorf("%s: sign-ins count from %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -4,3 +4,6 @@ import { initAll } from './nhsuk.js'
 
 document.body.classList.add('js-enabled', 'nhsuk-frontend-supported')
 initAll()
+
+// A form that carries an answer to another service leaves by itself.
+document.querySelector('form[data-carekey-onward]')?.requestSubmit()

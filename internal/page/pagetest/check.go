@@ -149,8 +149,12 @@ func (c *checker) judgeElement(n *html.Node) {
 			c.report("a %s without a name", n.Data)
 		}
 	case "form":
-		if attr(n, "method") == "post" && !strings.Contains(fieldNames(n), " csrf ") {
+		token, away := strings.Contains(fieldNames(n), " csrf "), strings.Contains(attr(n, "action"), "://")
+		switch {
+		case attr(n, "method") == "post" && !away && !token:
 			c.report("form %q posts without a CSRF token", attr(n, "action"))
+		case away && token:
+			c.report("form %q takes our CSRF token to another site", attr(n, "action"))
 		}
 	}
 }

@@ -1,0 +1,88 @@
+package oidc
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/oidc/signing"
+	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/session"
+)
+
+// sendCode sends the browser back to the relying party with a code.
+func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, req request, s *session.Session, acr care.ACR, role string, now time.Time) {
+	code := grant.Code{
+		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge,
+		ACR: acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: role,
+	}
+	if req.state != "" {
+		code.StateHash = signing.HalfHash(req.state)
+	}
+	sealed, err := p.codes.Issue(code, now)
+	if err != nil {
+		p.Kit.Fault(w, r, err)
+		return
+	}
+	p.sendBack(w, r, req, url.Values{"code": {sealed}})
+}
+
+// sendError sends the browser back to the relying party with an error.
+func (p *Provider) sendError(w http.ResponseWriter, r *http.Request, req request, e *refusal) {
+	p.note(r, e, req.rp.ClientID)
+	p.sendBack(w, r, req, url.Values{"error": {e.code}, "error_description": {e.text()}})
+}
+
+// sendBack adds what every answer carries: state, the issuer, so that a client
+// of several providers is not mixed up (RFC 9207 section 2), and client_id, as
+// CIS2 does (wire rule 14).
+func (p *Provider) sendBack(w http.ResponseWriter, r *http.Request, req request, answer url.Values) {
+	answer.Set("iss", p.issuer)
+	answer.Set("client_id", req.rp.ClientID)
+	if req.state != "" {
+		answer.Set("state", req.state)
+	}
+	if req.mode == modeFormPost {
+		p.postBack(w, r, req, answer)
+		return
+	}
+	to, err := url.Parse(req.redirectURI)
+	if err != nil {
+		p.Kit.Fault(w, r, fault.New(fault.RedirectMismatch, err))
+		return
+	}
+	if to.RawQuery != "" {
+		to.RawQuery += "&"
+	}
+	to.RawQuery += answer.Encode()
+	// The request came by GET, so 302 repeats no form (RFC 9700 section 4.12).
+	http.Redirect(w, r, to.String(), http.StatusFound)
+}
+
+// onward is the page that carries an answer in a form.
+type onward struct {
+	To, Service string
+	Fields      []field
+}
+
+type field struct{ Name, Value string }
+
+// postBack sends the answer as a form that the browser posts by itself (OAuth
+// 2.0 Form Post Response Mode section 2), or at the press of a button where
+// scripts do not run. Nobody may keep the page: it holds the code.
+func (p *Provider) postBack(w http.ResponseWriter, r *http.Request, req request, answer url.Values) {
+	data := onward{To: req.redirectURI, Service: cmp.Or(req.rp.ShortName, req.rp.Name)}
+	for name := range answer {
+		data.Fields = append(data.Fields, field{name, answer.Get(name)})
+	}
+	slices.SortFunc(data.Fields, func(a, b field) int { return strings.Compare(a.Name, b.Name) })
+	p.pages.Render(w, r, http.StatusOK, "onward", page.View{
+		Title: "Continue to " + data.Service, Data: data, FormTargets: []string{req.redirectURI},
+	})
+}
