@@ -20,20 +20,11 @@ const retryAfter = 5 * time.Second
 // that can be read out (decision 26) and the ways on. The cause goes to the
 // log and nowhere else.
 func (k *Kit) Fault(w http.ResponseWriter, r *http.Request, err error, ways ...Link) {
-	if k.options.Translate != nil {
-		err = k.options.Translate(err)
-	}
-	f := fault.As(err)
-	k.log(r, f)
-	if k.options.Record != nil {
-		k.options.Record(r, f)
-	}
+	f := k.Note(r, err)
 	if len(ways) == 0 {
 		ways = []Link{{Text: "Go to the start page", Href: "/"}}
 	}
-	if seconds := wait(f); seconds > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	}
+	SetRetry(w, f)
 	v := View{
 		Title: f.Kind.Title,
 		Data: faultData{
@@ -53,6 +44,20 @@ func (k *Kit) Fault(w http.ResponseWriter, r *http.Request, err error, ways ...L
 	k.send(w, r, f.Kind.Status, v, body)
 }
 
+// Note logs an error and keeps it for `carekey explain`, and returns it as a
+// fault, for an answer that is not a page.
+func (k *Kit) Note(r *http.Request, err error) *fault.Error {
+	if k.options.Translate != nil {
+		err = k.options.Translate(err)
+	}
+	f := fault.As(err)
+	k.log(r, f)
+	if k.options.Record != nil {
+		k.options.Record(r, f)
+	}
+	return f
+}
+
 type faultData struct {
 	Message, Next, Ref, Help string
 	Ways                     []Link
@@ -65,6 +70,13 @@ func (k *Kit) log(r *http.Request, f *fault.Error) {
 	}
 	// The path only: a query may hold a sealed journey or a code.
 	level("fault", "ref", f.Ref, "status", f.Kind.Status, "method", r.Method, "path", r.URL.Path, "err", f.Error())
+}
+
+// SetRetry says in the header when another try can succeed, if that is known.
+func SetRetry(w http.ResponseWriter, f *fault.Error) {
+	if seconds := wait(f); seconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
 }
 
 // wait is the Retry-After of a fault in whole seconds, or 0.

@@ -47,11 +47,13 @@ type Kit struct {
 	options Options
 	csrf    *keys.MAC
 	guard   *http.CrossOriginProtection
-	exempt  map[string]bool
-	assets  *assets
-	parts   *template.Template // the components
-	layout  *template.Template // what is around each page
-	fault   *Pages
+	// exempt and programs are paths whose POST is no form of ours.
+	exempt, programs map[string]bool
+
+	assets *assets
+	parts  *template.Template // the components
+	layout *template.Template // what is around each page
+	fault  *Pages
 	// routes tells which address is a page; mistakes carries what is to be
 	// mended there.
 	routes   *http.ServeMux
@@ -88,6 +90,7 @@ func New(o Options) (*Kit, error) {
 		csrf:     o.Ring.MAC("page csrf"),
 		guard:    http.NewCrossOriginProtection(),
 		exempt:   map[string]bool{},
+		programs: map[string]bool{},
 		assets:   built,
 		mistakes: o.Ring.Sealer("page mistakes"),
 	}

@@ -22,6 +22,17 @@ func (k *Kit) Exempt(paths ...string) {
 	}
 }
 
+// Programs names paths to which programs post JSON, so that no form of ours
+// stands before them. Unlike an exempt path, one of these is closed to other
+// sites: the room behind it takes application/json alone, which a form of
+// another site cannot send, and here the browser's own word is asked (decision
+// 14). Call it before serving.
+func (k *Kit) Programs(paths ...string) {
+	for _, path := range paths {
+		k.programs[path] = true
+	}
+}
+
 // Wrap puts the security headers on every answer, limits every form, refuses
 // forms that this browser did not get from us, and turns an unknown path or a
 // wrong method of a ServeMux into a fault page.
@@ -72,6 +83,9 @@ func (k *Kit) admit(r *http.Request) error {
 	}
 	if err := k.guard.Check(r); err != nil {
 		return fault.New(fault.FormForged, err)
+	}
+	if k.programs[r.URL.Path] {
+		return nil
 	}
 	if err := parse(r); err != nil {
 		return err
