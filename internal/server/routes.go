@@ -12,6 +12,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/dev"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/headless"
 	"carekey.dev/carekey/internal/help"
 	"carekey.dev/carekey/internal/oidc"
 	"carekey.dev/carekey/internal/page"
@@ -67,8 +68,16 @@ func (s *site) routes() {
 	signin.New(signin.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
 		Requirements: h.Requirements, Directory: h.Directory, BaseURL: h.Config.BaseURL, Network: web.Client,
-		Terms: func() string { return h.Terms.Current(h.DB.Now()).ID }, Random: h.Random,
+		Terms: s.terms, Random: h.Random,
 	}).Routes(s.mux)
+	if h.Config.HeadlessSignIn {
+		headless.New(headless.Options{
+			DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Devices: h.Devices,
+			Requirements: h.Requirements, Directory: h.Directory,
+			Authorize: s.mux, AuthorizePath: oidc.RealmPath + "/authorize", BaseURL: h.Config.BaseURL, Network: web.Client,
+			Terms: s.terms, Random: h.Random,
+		}).Routes(s.mux)
+	}
 	registration.New(registration.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
 		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Link: h.Links, Recovery: h.Recovery,
@@ -87,6 +96,9 @@ func (s *site) routes() {
 	}
 	s.mux.Handle("GET /{$}", http.RedirectHandler("/cim/", http.StatusSeeOther))
 }
+
+// terms is the version in force.
+func (s *site) terms() string { return s.Terms.Current(s.DB.Now()).ID }
 
 func (s *site) allowList(ctx context.Context) (care.AllowList, error) {
 	var list care.AllowList

@@ -19,6 +19,7 @@ import (
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/headless"
 	"carekey.dev/carekey/internal/server/config"
 	"carekey.dev/carekey/internal/server/faultlog"
 )
@@ -264,5 +265,24 @@ func TestTheJanitorCleansEveryRoom(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// The JSON sign-in for test automation is there for who asks for it.
+func TestHeadlessSignInIsOffUnlessEnabled(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		h := furnished(t, config.Demo{Listen: freeAddress(t), HeadlessSignIn: on}, nothing)
+		stop := serving(t, h)
+		response, err := http.Post(h.Config.Link(headless.Path), "application/json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if (response.StatusCode == http.StatusOK) != on {
+			t.Errorf("enabled %t: %d", on, response.StatusCode)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// although they are not public.
 	OutgoingAllow []netip.Prefix
 
+	// HeadlessSignIn opens the sign-in for test automation.
+	HeadlessSignIn bool
+
 	// Dev is dev mode: demonstrations on one machine. No file can set it.
 	Dev bool
 	// DataDir is the folder of dev mode.

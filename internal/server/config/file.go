@@ -30,8 +30,9 @@ type file struct {
 		From         string `yaml:"from"`
 		Security     string `yaml:"security"`
 	} `yaml:"smtp"`
-	TermsFolder string `yaml:"terms_folder"`
-	Passwords   struct {
+	TermsFolder    string `yaml:"terms_folder"`
+	HeadlessSignIn bool   `yaml:"headless_sign_in"`
+	Passwords      struct {
 		MemoryKiB     int    `yaml:"memory_kib"`
 		Time          int    `yaml:"time"`
 		Threads       int    `yaml:"threads"`
@@ -87,6 +88,7 @@ func (f *file) settings() []setting {
 		{"smtp.from", &f.SMTP.From},
 		{"smtp.security", &f.SMTP.Security},
 		{"terms_folder", &f.TermsFolder},
+		{"headless_sign_in", &f.HeadlessSignIn},
 		{"passwords.memory_kib", &f.Passwords.MemoryKiB},
 		{"passwords.time", &f.Passwords.Time},
 		{"passwords.threads", &f.Passwords.Threads},

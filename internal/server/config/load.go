@@ -55,6 +55,8 @@ type Demo struct {
 	Listen, DataDir string
 	// TLS serves https with a certificate of a local CA.
 	TLS bool
+	// HeadlessSignIn opens the sign-in for test automation.
+	HeadlessSignIn bool
 }
 
 // Dev returns the configuration of dev mode: everything in one folder, plain
@@ -73,6 +75,7 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	f.Operator.Service = "NHS CIS2 Authentication" // suppliers see the screens that they know
 	f.SMTP.From = "no-reply@carekey.example"
 	f.SMTP.Security = "none"
+	f.HeadlessSignIn = d.HeadlessSignIn
 	f.Outgoing.AllowNetworks = []string{"127.0.0.0/8", "::1/128"} // decision 13: dev mode names loopback
 	if d.TLS {
 		f.TLS.CertificateFile = filepath.Join(d.DataDir, "tls", "localhost.pem")
