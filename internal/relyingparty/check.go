@@ -153,6 +153,9 @@ func (c *check) certificate(rp RelyingParty) {
 	case rp.AuthMethod != TLSClientAuth && set > 0:
 		c.wrong("", "tls_client_auth_… is for clients with token_endpoint_auth_method: tls_client_auth")
 	}
+	if _, err := parseDN(who.DN); who.DN != "" && err != nil {
+		c.wrong("tls_client_auth_subject_dn", "tls_client_auth_subject_dn: %v", err)
+	}
 	if _, err := netip.ParseAddr(who.IP); who.IP != "" && err != nil {
 		c.wrong("tls_client_auth_san_ip", "tls_client_auth_san_ip: %q is no IP address", who.IP)
 	}
