@@ -39,6 +39,9 @@ type metadata struct {
 	ClientAuth    []string   `json:"token_endpoint_auth_methods_supported"`
 	AskAuth       []string   `json:"introspection_endpoint_auth_methods_supported"`
 	RevokeAuth    []string   `json:"revocation_endpoint_auth_methods_supported"`
+	TokenAlgs     []string   `json:"token_endpoint_auth_signing_alg_values_supported"` // RFC 8414 section 2: REQUIRED with private_key_jwt
+	AskAlgs       []string   `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevokeAlgs    []string   `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	PKCE          []string   `json:"code_challenge_methods_supported"`
 
 	ResponseIssuer   bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
@@ -58,7 +61,8 @@ func algorithms() []string {
 }
 
 func describe(issuer string) ([]byte, error) {
-	clientAuth := []string{"client_secret_post", "client_secret_basic"}
+	clientAuth := []string{"client_secret_post", "client_secret_basic", "private_key_jwt"}
+	assertionAlgs := relyingparty.AssertionAlgorithms()
 	text, err := json.MarshalIndent(metadata{
 		Issuer:        issuer,
 		Authorization: issuer + authorizePath[len(RealmPath):],
@@ -87,6 +91,9 @@ func describe(issuer string) ([]byte, error) {
 		ClientAuth:     clientAuth,
 		AskAuth:        clientAuth,
 		RevokeAuth:     clientAuth,
+		TokenAlgs:      assertionAlgs,
+		AskAlgs:        assertionAlgs,
+		RevokeAlgs:     assertionAlgs,
 		PKCE:           []string{"S256"},
 		ResponseIssuer: true, ClaimsParameter: true,
 		Version: "3.0",

@@ -1,8 +1,6 @@
 package oidc
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,32 +52,6 @@ func FuzzAuthorizationRequest(f *testing.F) {
 		}
 		if req.silent && req.again {
 			t.Error("accepted to ask nobody and to ask again")
-		}
-	})
-}
-
-// FuzzClientCredentials: no header and no form makes the reading of credentials
-// fail in another way than by an OAuth error.
-func FuzzClientCredentials(f *testing.F) {
-	f.Add("Basic OTk5JTJFYXBwcw==", "client_id=a&client_secret=b")
-	f.Add("", "client_id=a")
-	f.Add("Basic !", "client_assertion=x")
-	f.Add("Bearer x", "client_id=%00")
-	f.Fuzz(func(t *testing.T, header, body string) {
-		form, err := url.ParseQuery(body)
-		if err != nil {
-			return
-		}
-		r := httptest.NewRequest(http.MethodPost, "/access_token", nil)
-		if header != "" {
-			r.Header.Set("Authorization", header)
-		}
-		who, e := present(r, form)
-		if e != nil && e.code != "invalid_client" && e.code != "invalid_request" {
-			t.Errorf("refused with %s", e.code)
-		}
-		if e == nil && header != "" && form.Has("client_secret") {
-			t.Errorf("two ways at once were accepted: %+v", who)
 		}
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/fetch"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc"
@@ -147,7 +148,7 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64) *house {
 	t.Cleanup(h.server.Close)
 	h.provider, err = oidc.New(t.Context(), oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Sessions: sessions, Requirements: h.requirements, Directory: relyingparty.NewDirectory(d),
-		BaseURL: h.server.URL, Random: rand.Reader, Record: h.faults.record, Log: log,
+		BaseURL: h.server.URL, Random: rand.Reader, Fetch: fetch.New(fetch.Options{}), Record: h.faults.record, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func settle(tx *db.Tx) error {
 	five := append(slices.Clone(four), care.AuthenticatorApp)
 	for _, rp := range []relyingparty.RelyingParty{
 		{ClientID: ers, Name: "NHS e-Referral Service", ShortName: "e-RS", RedirectURIs: []string{callback, "http://127.0.0.1:9090/callback", callback + "?from=carekey"}, Secrets: [][]byte{keys.Hash(ersSecret)}, Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any},
-		{ClientID: ncrs, Name: "National Care Records Service", ShortName: "NCRS", AuthMethod: relyingparty.PrivateKeyJWT, RedirectURIs: []string{callback}, Methods: five, DefaultACR: care.AAL2OrAAL3Any},
+		{ClientID: ncrs, Name: "National Care Records Service", ShortName: "NCRS", AuthMethod: relyingparty.PrivateKeyJWT, JWKS: ncrsKeys(), RedirectURIs: []string{callback}, Methods: five, DefaultACR: care.AAL2OrAAL3Any},
 		{ClientID: mesh, Name: "Message Exchange", ShortName: "MESH", RedirectURIs: []string{callback}, Secrets: [][]byte{keys.Hash(meshSecret)}, Methods: five, DefaultACR: care.AAL2OrAAL3Any, Scopes: []string{"openid", "profile"}},
 		{ClientID: cdr, Name: "Controlled Drugs Register", ShortName: "CDR", RedirectURIs: []string{callback}, Methods: four, DefaultACR: care.AAL3Any},
 		{ClientID: strict, Name: "Strict", RedirectURIs: []string{callback}, Profile: relyingparty.Strict, Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any},

@@ -49,10 +49,11 @@ type confirmation struct {
 // about all access tokens (RFC 7662). Nobody asks without saying who they are
 // (section 2.1: tokens must not be guessed here).
 func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
-	form, rp, ok := p.fromClient(w, r)
-	if !ok {
+	form, caller, ok := p.fromClient(w, r)
+	if !ok || !p.admitted(w, r, caller) {
 		return
 	}
+	rp := caller.RP
 	text := form.Get("token")
 	if text == "" {
 		p.fail(w, r, badQuestion("invalid_request", "token is missing"), rp.ClientID)

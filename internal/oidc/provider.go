@@ -26,7 +26,10 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/clientauth"
+	"carekey.dev/carekey/internal/oidc/clientkeys"
 	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/oidc/once"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/relyingparty"
@@ -56,7 +59,7 @@ var templates embed.FS
 
 // Schemas returns the migrations of this room's tables. Its queries read the
 // tables of session, person and access through their rooms.
-func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema} }
+func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema, once.Schema} }
 
 // Options is what the room needs.
 type Options struct {
@@ -74,6 +77,8 @@ type Options struct {
 	Schedule signing.Schedule
 	HSM      signing.HSM
 	Random   io.Reader
+	// Fetch is the guarded client for what relying parties point to.
+	Fetch *http.Client
 	// Record keeps a fault for `carekey explain`; nil keeps nothing.
 	Record func(*http.Request, *fault.Error)
 	Log    *slog.Logger
@@ -84,6 +89,7 @@ type Provider struct {
 	Options
 	issuer    string
 	keys      *signing.Keys
+	clients   *clientauth.Authenticator
 	codes     *grant.Codes
 	refreshes *grant.Refreshes
 	asked     *keys.Sealer
@@ -109,12 +115,18 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Provider{
+	p := &Provider{
 		Options: o, issuer: issuer, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
 		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery),
-	}, nil
+	}
+	p.clients = clientauth.New(clientauth.Options{
+		ByID: p.byID, Keys: clientkeys.New(clientkeys.Options{Client: o.Fetch, Now: o.DB.Now, Log: o.Log}),
+		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
+		Origins: []string{strings.TrimSuffix(issuer, RealmPath)}, Now: o.DB.Now,
+	})
+	return p, nil
 }
 
 // Issuer returns the issuer of an installation at base. It always carries the
@@ -163,10 +175,12 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 
 // Prune deletes what expired long ago. Wiring calls it now and then.
 func (p *Provider) Prune(tx *db.Tx) error {
-	if err := signing.Prune(tx); err != nil {
-		return err
+	for _, prune := range []func(*db.Tx) error{signing.Prune, once.Prune, grant.Prune} {
+		if err := prune(tx); err != nil {
+			return err
+		}
 	}
-	return grant.Prune(tx)
+	return nil
 }
 
 // RotateKeys makes the signing keys that are due and destroys those that have

@@ -10,6 +10,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/clientauth"
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/relyingparty"
 )
@@ -17,7 +18,7 @@ import (
 // refresh gives new tokens for a refresh token, as long as the person, the
 // session, the chosen role and the relying party's right to it are what they
 // were (record 0036).
-func (p *Provider) refresh(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
+func (p *Provider) refresh(r *http.Request, caller clientauth.Caller, form url.Values) (tokens, *refusal) {
 	text := form.Get("refresh_token")
 	if text == "" {
 		return tokens{}, badRefresh("invalid_request", "refresh_token is missing")
@@ -26,18 +27,23 @@ func (p *Provider) refresh(r *http.Request, rp relyingparty.RelyingParty, form u
 	if err != nil {
 		return tokens{}, badRefresh("invalid_grant", err.Error())
 	}
-	scopes, e := refreshScopes(rp, token.Code.Scopes, strings.Fields(form.Get("scope")))
+	scopes, e := refreshScopes(caller.RP, token.Code.Scopes, strings.Fields(form.Get("scope")))
 	if e != nil {
 		return tokens{}, e
 	}
-	bought, e := p.buy(grantRefresh, rp, token.Code, scopes)
+	bought, e := p.buy(grantRefresh, caller.RP, token.Code, scopes)
 	if e != nil {
 		return tokens{}, e
 	}
-	renewal := renewal{purchase: &bought, from: token, rotate: rotates(rp), name: keys.Token(p.Random, tokenBytes)}
-	why := token.Check(rp.ClientID, bought.token.Binding)
+	renewal := renewal{purchase: &bought, from: token, rotate: rotates(caller.RP), name: keys.Token(p.Random, tokenBytes)}
+	why := token.Check(caller.RP.ClientID, bought.token.Binding)
 	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
-		e = nil
+		if e, err = admit(tx, caller); err != nil {
+			return err
+		}
+		if e != nil {
+			return bought.record(tx, unauthenticated, e)
+		}
 		reason, err := renewal.renew(tx, why)
 		if err != nil {
 			return err
@@ -45,7 +51,7 @@ func (p *Provider) refresh(r *http.Request, rp relyingparty.RelyingParty, form u
 		if reason != nil {
 			e = badRefresh("invalid_grant", reason.Error())
 		}
-		return bought.record(tx, rp.ClientID, e)
+		return bought.record(tx, caller.RP.ClientID, e)
 	})
 	if err != nil {
 		return tokens{}, unavailable(err)

@@ -18,6 +18,7 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc/claims"
+	"carekey.dev/carekey/internal/oidc/clientauth"
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/person"
@@ -50,13 +51,13 @@ type tokens struct {
 
 // token answers a token request.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
-	form, rp, ok := p.fromClient(w, r)
+	form, caller, ok := p.fromClient(w, r)
 	if !ok {
 		return
 	}
-	answer, e := p.grant(r, rp, form)
+	answer, e := p.grant(r, caller, form)
 	if e != nil {
-		p.fail(w, r, e, rp.ClientID)
+		p.fail(w, r, e, caller.RP.ClientID)
 		return
 	}
 	writeJSON(w, http.StatusOK, answer)
@@ -64,18 +65,18 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 
 // fromClient reads what a relying party's server sent, and who it is. If it
 // reports false, the request has been answered.
-func (p *Provider) fromClient(w http.ResponseWriter, r *http.Request) (url.Values, relyingparty.RelyingParty, bool) {
+func (p *Provider) fromClient(w http.ResponseWriter, r *http.Request) (url.Values, clientauth.Caller, bool) {
 	form, e := clientForm(r)
 	if e != nil {
 		p.fail(w, r, e, "")
-		return nil, relyingparty.RelyingParty{}, false
+		return nil, clientauth.Caller{}, false
 	}
-	rp, e := p.authenticate(r, form)
+	caller, e := p.authenticate(r, form)
 	if e != nil {
 		p.refuseClient(w, r, form, e)
-		return nil, rp, false
+		return nil, caller, false
 	}
-	return form, rp, true
+	return form, caller, true
 }
 
 // clientForm returns the fields of a request of a relying party's server: from
@@ -93,6 +94,9 @@ func clientForm(r *http.Request) (url.Values, *refusal) {
 	return r.PostForm, nil
 }
 
+// unauthenticated is the actor of a request whose client proved nothing.
+const unauthenticated = "unauthenticated"
+
 // refuseClient answers a failed client authentication. It never uses the code
 // up: some clients try Basic first and then send the same code in the body
 // (wire rule 3). It is audited where the caller holds a code or refresh token
@@ -103,13 +107,13 @@ func (p *Provider) refuseClient(w http.ResponseWriter, r *http.Request, form url
 		w.Header().Set("WWW-Authenticate", `Basic realm="Carekey", charset="UTF-8"`) // RFC 6749 section 5.2
 	}
 	if held, ok := p.held(form); ok {
-		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.record(tx, "unauthenticated", e) })
+		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.record(tx, unauthenticated, e) })
 		if err != nil {
 			p.fail(w, r, unavailable(err), held.code.ClientID)
 			return
 		}
 	}
-	p.fail(w, r, e, claimed(r, form))
+	p.fail(w, r, e, clientauth.Named(r, form))
 }
 
 // held returns what a caller tries to buy tokens with, if it was given out here
@@ -123,14 +127,14 @@ func (p *Provider) held(form url.Values) (purchase, bool) {
 }
 
 // grant gives an authenticated relying party what it asks for.
-func (p *Provider) grant(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
+func (p *Provider) grant(r *http.Request, caller clientauth.Caller, form url.Values) (tokens, *refusal) {
 	switch form.Get("grant_type") {
 	case "":
 		return tokens{}, badToken("invalid_request", "grant_type is missing")
 	case grantCode:
-		return p.redeem(r, rp, form)
+		return p.redeem(r, caller, form)
 	case grantRefresh:
-		return p.refresh(r, rp, form)
+		return p.refresh(r, caller, form)
 	}
 	return tokens{}, badToken("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
 }
@@ -180,7 +184,7 @@ func tokenLife(rp relyingparty.RelyingParty) time.Duration {
 // redeem gives tokens for an authorization code. It uses the code up, stores
 // the access token and writes the audit entry in one commit. A refusal is
 // audited too, and commits the revocation that may come with it.
-func (p *Provider) redeem(r *http.Request, rp relyingparty.RelyingParty, form url.Values) (tokens, *refusal) {
+func (p *Provider) redeem(r *http.Request, caller clientauth.Caller, form url.Values) (tokens, *refusal) {
 	text := form.Get("code")
 	switch {
 	case text == "":
@@ -192,14 +196,19 @@ func (p *Provider) redeem(r *http.Request, rp relyingparty.RelyingParty, form ur
 	if err != nil {
 		return tokens{}, badToken("invalid_grant", err.Error())
 	}
-	bought, e := p.buy(grantCode, rp, code, code.Scopes)
+	bought, e := p.buy(grantCode, caller.RP, code, code.Scopes)
 	if e != nil {
 		return tokens{}, e
 	}
 	bought.nonce, bought.codeHash = code.Nonce, signing.HalfHash(text)
-	why := code.Check(rp.ClientID, form.Get("redirect_uri"), form.Get("code_verifier"), bought.token.JKT)
+	why := code.Check(caller.RP.ClientID, form.Get("redirect_uri"), form.Get("code_verifier"), bought.token.JKT)
 	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
-		e = nil
+		if e, err = admit(tx, caller); err != nil {
+			return err
+		}
+		if e != nil {
+			return bought.record(tx, unauthenticated, e)
+		}
 		reason, err := bought.redeem(tx, why)
 		if err != nil {
 			return err
@@ -207,7 +216,7 @@ func (p *Provider) redeem(r *http.Request, rp relyingparty.RelyingParty, form ur
 		if reason != nil {
 			e = badToken("invalid_grant", reason.Error())
 		}
-		return bought.record(tx, rp.ClientID, e)
+		return bought.record(tx, caller.RP.ClientID, e)
 	})
 	if err != nil {
 		return tokens{}, unavailable(err)

@@ -148,15 +148,14 @@ func TestAFailedClientAuthenticationDoesNotUseUpTheCode(t *testing.T) {
 		}{
 			"wrong secret":         {[]string{"client_secret", "wrong"}, nil, "the client secret is wrong"},
 			"no secret":            {[]string{"client_secret", ""}, nil, "no client secret was sent"},
-			"unknown client":       {[]string{"client_id", "555000000099.apps.national"}, nil, "the client is not registered"},
-			"nobody":               {none, nil, "the client is not registered"},
+			"unknown client":       {[]string{"client_id", "555000000099.apps.national"}, nil, "555000000099.apps.national\\\" is not registered"},
+			"nobody":               {none, nil, "the request names no client"},
 			"another's secret":     {[]string{"client_secret", meshSecret}, nil, "the client secret is wrong"},
 			"Basic, wrong":         {none, []string{"Authorization", basic(ers, "wrong")}, "the client secret is wrong"},
 			"not Basic":            {none, []string{"Authorization", "Bearer x"}, "the Authorization header is not Basic credentials"},
 			"broken Basic":         {none, []string{"Authorization", "Basic !"}, "the Authorization header is not Basic credentials"},
-			"an assertion":         {[]string{"client_secret", "", "client_assertion", "eyJ"}, nil, "the client sent an assertion"},
 			"a private_key_jwt":    {[]string{"client_id", ncrs, "client_secret", "x"}, nil, "registered for private_key_jwt"},
-			"an unstorable client": {[]string{"client_id", "\x00\xff"}, nil, "the client is not registered"},
+			"an unstorable client": {[]string{"client_id", "\x00\xff"}, nil, "\\\\x00\\\\xff\\\" is not registered"},
 		} {
 			a := h.post("/access_token", redemption(code, test.pairs...), test.headers...)
 			if got := object(t, a.body); a.status != http.StatusUnauthorized || got["error"] != "invalid_client" {
@@ -171,7 +170,7 @@ func TestAFailedClientAuthenticationDoesNotUseUpTheCode(t *testing.T) {
 				t.Errorf("%s: the log does not say %q", name, test.logged)
 			}
 		}
-		if got := h.audited(); len(got) != 11 || !strings.HasPrefix(got[0], "token.refused by unauthenticated invalid_client") {
+		if got := h.audited(); len(got) != 10 || !strings.HasPrefix(got[0], "token.refused by unauthenticated invalid_client") {
 			t.Errorf("a genuine code in wrong hands is audited as %q", got)
 		}
 		h.tokens(code)
