@@ -15,6 +15,8 @@ if [ "${1:-build}" = test ]; then
 	need chromium chromium
 	need zbarimg zbar-tools
 	need oathtool oathtool
+	need apache2 apache2
+	[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] || missing="$missing libapache2-mod-auth-openidc"
 	[ -x /usr/lib/postgresql/15/bin/postgres ] || command -v postgres >/dev/null 2>&1 || missing="$missing postgresql"
 	fc-list 2>/dev/null | grep -qi liberation || missing="$missing fontconfig fonts-liberation"
 fi

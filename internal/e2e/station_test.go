@@ -224,7 +224,7 @@ func (s *station) populate(n int) []*worker {
 }
 
 var (
-	registerLink = regexp.MustCompile(`https://localhost:\d+(/register\?t=[\w-]+)`)
+	registerLink = regexp.MustCompile(`https://localhost(?::\d+)?(/register\?t=[\w-]+)`)
 	appSecret    = regexp.MustCompile(`[?;]secret=([A-Z2-7]{32,})`)
 )
 

@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// way is one way in which npm's openid-client signs people in.
+type way struct {
+	auth string
+	// alg signs assertions and request objects with a key of its own.
+	alg string
+	// registered is what the relying party registered besides, settings what
+	// openid-client is told besides.
+	registered, settings map[string]any
+	// check looks at what came back.
+	check func(t *testing.T, got map[string]any)
+}
+
+type settings = map[string]any
+
+var ways = map[string]way{
+	"client_secret_post":  {auth: "client_secret_post"},
+	"client_secret_basic": {auth: "client_secret_basic"},
+	"nonce, max_age and roles": {
+		auth:     "client_secret_post",
+		settings: settings{"max_age": 3600, "scope": "openid profile email nationalrbacaccess associatedorgs selectedrole"},
+		check: func(t *testing.T, got map[string]any) {
+			if in(got, "claims", "selected_roleid") != in(got, "userinfo", "selected_roleid") || in(got, "userinfo", "nhsid_nrbac_roles") == nil {
+				t.Errorf("roles are missing: %v", got)
+			}
+		},
+	},
+}
+
+// TestOpenIDClientWorksUnchanged signs in with npm's openid-client in each way
+// that it can: it checks issuer, state, nonce, hashes, signatures and iss
+// itself, and fails what is not to its liking.
+func TestOpenIDClientWorksUnchanged(t *testing.T) {
+	o := newTown(t, "")
+	folder, port := npm(t, "openid-client"), freePorts(t, 1)
+	home := "http://localhost:" + strconv.Itoa(port)
+	var parties []map[string]any
+	cases := map[string]settings{}
+	for name, w := range ways {
+		party, told := w.register(t, name, home)
+		parties, cases[slug(name)] = append(parties, party), told
+	}
+	secrets := o.register(parties...)
+	for _, told := range cases {
+		told["secret"] = secrets[told["client_id"].(string)]
+	}
+	text, err := json.Marshal(settings{"issuer": o.issuer(), "port": port, "cases": cases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := exec.Command("node", filepath.Join(folder, "party.mjs"))
+	node.Env = append(node.Environ(), append(o.trusted(), "CASES="+o.write("cases.json", string(text)))...)
+	ready(t, launchServer(t, node), home+"/ready")
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) {
+			res, body := o.visit(home + "/login/" + slug(name))
+			got := fields(t, body)
+			if res.StatusCode != 200 || in(got, "claims", "sub") != o.worker.uid || in(got, "userinfo", "sub") != o.worker.uid {
+				t.Fatalf("%s: %d\n%s", res.Request.URL, res.StatusCode, body)
+			}
+			if w.check != nil {
+				w.check(t, got)
+			}
+			if address, ok := got["logout"].(string); ok {
+				_, body := o.visit(address)
+				if in(fields(t, body), "out") != "left" {
+					t.Errorf("the sign-out ended at %s", body)
+				}
+			}
+		})
+	}
+}
+
+// slug is a name as it is in an address and a client id.
+func slug(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == ',' {
+			return '-'
+		}
+		return r
+	}, name)
+}
+
+// register returns what a relying party registers for the way, and what
+// openid-client is told.
+func (w way) register(t *testing.T, name, home string) (party, told map[string]any) {
+	t.Helper()
+	party = map[string]any{
+		"client_id": "party." + slug(name), "name": name, "token_endpoint_auth_method": w.auth, "default_acr": "AAL2_OR_AAL3_ANY",
+		"redirect_uris": []string{home + "/callback"}, "post_logout_redirect_uris": []string{home + "/out"},
+	}
+	told = settings{"client_id": party["client_id"], "auth": w.auth}
+	if w.alg != "" {
+		private, public := keyPair(t, w.alg, "key of "+name)
+		party["jwks"], told["jwk"], told["alg"] = settings{"keys": []any{public}}, private, w.alg
+	}
+	for field, value := range w.registered {
+		party[field] = value
+	}
+	for field, value := range w.settings {
+		told[field] = value
+	}
+	return party, told
+}
+
+// keyPair returns a new key for an algorithm as private and public JWK.
+func keyPair(t *testing.T, alg, kid string) (private, public jose.JSONWebKey) {
+	t.Helper()
+	var key any
+	var err error
+	if alg == "ES256" {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	} else {
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	private = jose.JSONWebKey{Key: key, KeyID: kid, Use: "sig", Algorithm: alg}
+	if !private.Valid() {
+		t.Fatal(fmt.Errorf("no key for %s", alg))
+	}
+	return private, private.Public()
+}

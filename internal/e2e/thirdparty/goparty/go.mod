@@ -1,0 +1,11 @@
+module carekey.dev/carekey/internal/e2e/thirdparty/goparty
+
+go 1.26.0
+
+require (
+	github.com/coreos/go-oidc/v3 v3.21.0
+	github.com/markbates/goth v1.82.0
+	golang.org/x/oauth2 v0.37.0
+)
+
+require github.com/go-jose/go-jose/v4 v4.1.4 // indirect
