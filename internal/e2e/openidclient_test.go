@@ -31,8 +31,31 @@ type way struct {
 type settings = map[string]any
 
 var ways = map[string]way{
-	"client_secret_post":  {auth: "client_secret_post"},
-	"client_secret_basic": {auth: "client_secret_basic"},
+	"client_secret_post":    {auth: "client_secret_post"},
+	"client_secret_basic":   {auth: "client_secret_basic"},
+	"private_key_jwt RS256": {auth: "private_key_jwt", alg: "RS256", registered: settings{"jwks_uri_signing_algorithm": "RS256"}},
+	"private_key_jwt RS512": {auth: "private_key_jwt", alg: "RS512", registered: settings{"jwks_uri_signing_algorithm": "RS512"}},
+	"private_key_jwt PS256": {auth: "private_key_jwt", alg: "PS256", registered: settings{"jwks_uri_signing_algorithm": "PS256"}},
+	"private_key_jwt ES256": {auth: "private_key_jwt", alg: "ES256"},
+	"ID token by ES256":     {auth: "client_secret_post", registered: settings{"id_token_signed_response_alg": "ES256"}, settings: settings{"metadata": settings{"id_token_signed_response_alg": "ES256"}}},
+	"ID token by PS256":     {auth: "client_secret_post", registered: settings{"id_token_signed_response_alg": "PS256"}, settings: settings{"metadata": settings{"id_token_signed_response_alg": "PS256"}}},
+	"form_post":             {auth: "client_secret_post", settings: settings{"parameters": settings{"response_mode": "form_post"}}},
+	"refresh": {
+		auth: "client_secret_post", registered: settings{"refresh_tokens": true}, settings: settings{"refresh": true, "scope": "openid offline_access"},
+		check: func(t *testing.T, got map[string]any) {
+			if in(got, "refreshed", "rotated") != true || in(got, "refreshed", "claims", "sub") != in(got, "claims", "sub") {
+				t.Errorf("refreshed: %v", got["refreshed"])
+			}
+		},
+	},
+	"introspection and revocation": {
+		auth: "client_secret_basic", settings: settings{"introspect": true, "revoke": true},
+		check: func(t *testing.T, got map[string]any) {
+			if in(got, "introspection", "active") != true || in(got, "revoked", "active") != false {
+				t.Errorf("introspection %v, after the revocation %v", got["introspection"], got["revoked"])
+			}
+		},
+	},
 	"nonce, max_age and roles": {
 		auth:     "client_secret_post",
 		settings: settings{"max_age": 3600, "scope": "openid profile email nationalrbacaccess associatedorgs selectedrole"},
@@ -71,7 +94,7 @@ func TestOpenIDClientWorksUnchanged(t *testing.T) {
 	for name, w := range ways {
 		t.Run(name, func(t *testing.T) {
 			res, body := o.visit(home + "/login/" + slug(name))
-			got := fields(t, body)
+			got := fields(t, o.onward(body))
 			if res.StatusCode != 200 || in(got, "claims", "sub") != o.worker.uid || in(got, "userinfo", "sub") != o.worker.uid {
 				t.Fatalf("%s: %d\n%s", res.Request.URL, res.StatusCode, body)
 			}

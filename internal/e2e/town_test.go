@@ -3,9 +3,11 @@ package e2e
 import (
 	"crypto/tls"
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,9 +40,9 @@ func newTown(t *testing.T, settings string) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const url, port = "https://localhost", "443"
-	config := strings.NewReplacer(s.url, url, "listen: 127.0.0.1:"+s.port+"\n", "listen: 127.0.0.1:"+port+"\n").Replace(string(text))
-	s.url, s.port = url, port
+	const base, port = "https://localhost", "443"
+	config := strings.NewReplacer(s.url, base, "listen: 127.0.0.1:"+s.port+"\n", "listen: 127.0.0.1:"+port+"\n").Replace(string(text))
+	s.url, s.port = base, port
 	s.write("carekey.yaml", config+"outgoing: {allow_networks: [127.0.0.0/8, \"::1/128\"]}\n"+settings)
 	o := &town{station: s}
 	o.start()
@@ -95,6 +97,35 @@ func (o *town) visit(address string) (*http.Response, string) {
 		o.t.Fatal(err)
 	}
 	return res, string(body)
+}
+
+var (
+	onwardTo     = regexp.MustCompile(`<form method="post" action="([^"]+)" data-carekey-onward>`)
+	onwardFields = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+)
+
+// onward does what the button of the page does that posts an answer to a
+// relying party, if the page is that one.
+func (o *town) onward(page string) string {
+	o.t.Helper()
+	to := onwardTo.FindStringSubmatch(page)
+	if to == nil {
+		return page
+	}
+	form := url.Values{}
+	for _, field := range onwardFields.FindAllStringSubmatch(page[strings.Index(page, to[0]):], -1) {
+		form.Set(field[1], html.UnescapeString(field[2]))
+	}
+	res, err := o.client.PostForm(html.UnescapeString(to[1]), form)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return string(body)
 }
 
 // trusted is the environment of a program that believes the town's authority.
