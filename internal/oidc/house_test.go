@@ -28,6 +28,7 @@ import (
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/oidc/claims/claimstest"
 	"carekey.dev/carekey/internal/organisation"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/page/pagetest"
@@ -373,14 +374,17 @@ func redemption(code string, pairs ...string) url.Values {
 	return form
 }
 
-// tokens redeems a code and returns the answer's fields.
+// tokens redeems a code and returns the answer's fields. The ID token is held
+// against the published schema, and so is userinfo below.
 func (h *house) tokens(code string) map[string]any {
 	h.t.Helper()
 	a := h.post("/access_token", redemption(code))
 	if a.status != http.StatusOK {
 		h.t.Fatalf("redeeming a code: %d %s", a.status, a.body)
 	}
-	return object(h.t, a.body)
+	got := object(h.t, a.body)
+	claimstest.Validate(h.t, claimstest.IDToken, payload(h.t, got["id_token"].(string)))
+	return got
 }
 
 func (h *house) userinfo(token string) answer {
@@ -390,7 +394,11 @@ func (h *house) userinfo(token string) answer {
 		h.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	return h.browser().do(r)
+	a := h.browser().do(r)
+	if a.status == http.StatusOK && a.header.Get("Content-Type") == "application/json" {
+		claimstest.Validate(h.t, claimstest.Userinfo, a.body)
+	}
+	return a
 }
 
 func object(t testing.TB, text string) map[string]any {

@@ -52,6 +52,7 @@ const (
 	// metadataPath is the same document where RFC 8414 section 3 puts it:
 	// between the host and the path of the issuer.
 	metadataPath = "/.well-known/oauth-authorization-server" + RealmPath
+	schemasPath  = RealmPath + "/schemas/"
 )
 
 //go:embed templates/*.html
@@ -95,6 +96,7 @@ type Provider struct {
 	asked     *keys.Sealer
 	pages     *page.Pages
 	discovery document
+	schemas   map[string]document
 }
 
 // New returns the room. On the first start of an installation it makes the
@@ -112,6 +114,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	schemas, err := published()
+	if err != nil {
+		return nil, err
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -119,7 +125,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		Options: o, issuer: issuer, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
 		pages:     o.Kit.Pages(templates),
-		discovery: newDocument(discovery),
+		discovery: newDocument(discovery), schemas: schemas,
 	}
 	p.clients = clientauth.New(clientauth.Options{
 		ByID: p.byID, Keys: clientkeys.New(clientkeys.Options{Client: o.Fetch, Now: o.DB.Now, Log: o.Log}),
@@ -171,6 +177,7 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
 	mux.HandleFunc("POST "+introspectPath, p.introspect)
 	mux.HandleFunc("POST "+revokePath, p.revoke)
+	mux.HandleFunc("GET "+schemasPath+"{name}", p.schema)
 }
 
 // Prune deletes what expired long ago. Wiring calls it now and then.

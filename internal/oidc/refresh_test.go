@@ -12,6 +12,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/oidc/claims/claimstest"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/relyingparty"
@@ -77,7 +78,11 @@ func (h *house) mustRefresh(token any, pairs ...string) map[string]any {
 	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" {
 		h.t.Fatalf("refreshing: %d %s", a.status, a.body)
 	}
-	return object(h.t, a.body)
+	got := object(h.t, a.body)
+	if token, ok := got["id_token"].(string); ok {
+		claimstest.Validate(h.t, claimstest.IDToken, payload(h.t, token))
+	}
+	return got
 }
 
 // mustNotRefresh expects a refusal that says the words, also in the log.

@@ -296,7 +296,7 @@ func (p *Provider) sign(b purchase) (tokens, *refusal) {
 		AAL: b.code.AAL, Method: b.code.Method, ACR: b.code.ACR, SID: b.code.SID, Role: b.code.Role, Scopes: b.token.Scopes,
 		Nonce: b.nonce, AccessHash: signing.HalfHash(b.token.Text), CodeHash: b.codeHash, StateHash: b.code.StateHash,
 		TrackingID: b.tracking, Opaque: keys.Token(p.Random, opaqueBytes),
-		AuthTime: b.code.AuthTime, IssuedAt: b.at, Expires: b.expires,
+		AuthTime: b.code.AuthTime, IssuedAt: b.at, Expires: b.expires, NumericLevels: b.rp.Quirks.NumericLevels,
 	}))
 	if err != nil {
 		return tokens{}, unavailable(err)

@@ -24,18 +24,24 @@ func challenge() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// claimsOf returns the payload of a token without verifying it.
-func claimsOf(t testing.TB, token string) map[string]any {
+// payload returns the payload of a token without verifying it.
+func payload(t testing.TB, token string) string {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		t.Fatalf("%q is no JWT", token)
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return object(t, string(payload))
+	return string(text)
+}
+
+// claimsOf returns the claims of a token without verifying it.
+func claimsOf(t testing.TB, token string) map[string]any {
+	t.Helper()
+	return object(t, payload(t, token))
 }
 
 // issue signs Amara in with the app and returns a code for e-RS.

@@ -50,10 +50,27 @@ type SignIn struct {
 	// Opaque is a random text: CIS2's tokens carry one, nobody reads it.
 	Opaque                      string
 	AuthTime, IssuedAt, Expires time.Time
+	// NumericLevels is the relying party's switch.
+	NumericLevels bool
+}
+
+// Level is an assurance level: a string, or a number for a relying party that
+// has the switch (domain, 1.7: both have been seen).
+type Level struct {
+	Value  int
+	Number bool
+}
+
+// MarshalJSON writes "3", or 3.
+func (l Level) MarshalJSON() ([]byte, error) {
+	if l.Number {
+		return strconv.AppendInt(nil, int64(l.Value), 10), nil
+	}
+	return strconv.AppendQuote(nil, strconv.Itoa(l.Value)), nil
 }
 
 // IDToken is the payload of an ID token (wire, field sets). Levels are strings
-// in both spellings (wire rule 9), aud is a string and not a list (rule 8).
+// in both spellings (wire rule 9), unless the relying party wants numbers, aud is a string and not a list (rule 8).
 type IDToken struct {
 	Issuer     string   `json:"iss"`
 	Subject    string   `json:"sub"`
@@ -70,9 +87,9 @@ type IDToken struct {
 	CodeHash   string   `json:"c_hash,omitempty"`
 	StateHash  string   `json:"s_hash,omitempty"`
 
-	IDAssuranceLevel             string `json:"id_assurance_level"`
-	IDAssuranceLevelTogether     string `json:"idassurancelevel"`
-	AuthenticationAssuranceLevel string `json:"authentication_assurance_level"`
+	IDAssuranceLevel             Level  `json:"id_assurance_level"`
+	IDAssuranceLevelTogether     Level  `json:"idassurancelevel"`
+	AuthenticationAssuranceLevel Level  `json:"authentication_assurance_level"`
 	SelectedRole                 string `json:"selected_roleid,omitempty"`
 
 	// Claims of the access management product behind CIS2, which some relying
@@ -87,14 +104,14 @@ type IDToken struct {
 
 // ForIDToken returns the payload of an ID token.
 func ForIDToken(s SignIn) IDToken {
-	identity := strconv.Itoa(s.IDAssuranceLevel)
+	identity := Level{s.IDAssuranceLevel, s.NumericLevels}
 	return IDToken{
 		Issuer: s.Issuer, Subject: string(s.UID), Audience: s.ClientID, Authorized: s.ClientID,
 		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
 		Nonce: s.Nonce, ACR: string(s.ACR), AMR: []string{s.Method.AMR()}, SID: s.SID,
 		AccessHash: s.AccessHash, CodeHash: s.CodeHash, StateHash: s.StateHash,
 		IDAssuranceLevel: identity, IDAssuranceLevelTogether: identity,
-		AuthenticationAssuranceLevel: strconv.Itoa(int(s.AAL)),
+		AuthenticationAssuranceLevel: Level{int(s.AAL), s.NumericLevels},
 		SelectedRole:                 Selected(s.Scopes, s.Role),
 		SubName:                      string(s.UID), TrackingID: s.TrackingID,
 		TokenName: "id_token", TokenType: "JWTToken", Realm: realm, Opaque: s.Opaque,
@@ -129,4 +146,6 @@ type Subject struct {
 	Roles  []access.Role
 	Role   string
 	Scopes []string
+	// SingleAsObject is the relying party's switch.
+	SingleAsObject bool
 }

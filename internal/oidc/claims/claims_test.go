@@ -99,10 +99,16 @@ func locum() claims.Subject {
 
 func TestIDTokenIsAsRelyingPartiesReadIt(t *testing.T) {
 	golden(t, "idtoken.json", claims.ForIDToken(signIn()))
+	numeric := signIn()
+	numeric.NumericLevels = true
+	golden(t, "idtoken-numeric.json", claims.ForIDToken(numeric))
 }
 
 func TestUserinfoIsAsRelyingPartiesReadIt(t *testing.T) {
 	golden(t, "userinfo.json", claims.ForUserinfo(locum()))
+	single := locum()
+	single.Roles, single.SingleAsObject = single.Roles[:1], true
+	golden(t, "userinfo-single.json", claims.ForUserinfo(single))
 }
 
 func TestIDTokenHasNoEmptyClaims(t *testing.T) {
@@ -188,10 +194,10 @@ func TestUserinfoOfAPersonWithNothingIsTheirNumberAndLevel(t *testing.T) {
 func TestEveryRolesOrganisationIsPresent(t *testing.T) {
 	u := claims.ForUserinfo(locum())
 	known := map[string]int{}
-	for _, org := range u.Organisations {
+	for _, org := range u.Organisations.All {
 		known[org.Code]++
 	}
-	for _, role := range u.Roles {
+	for _, role := range u.Roles.All {
 		if known[role.OrgCode] != 1 {
 			t.Errorf("organisation %s of role %s is there %d times (wire rule 11)", role.OrgCode, role.ID, known[role.OrgCode])
 		}

@@ -2,6 +2,7 @@ package claims
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,12 +35,20 @@ type Userinfo struct {
 	IDAssuranceLevel string `json:"idassurancelevel,omitempty"`
 
 	// nationalrbacaccess, associatedorgs, organisationalmemberships
-	Roles         []Role         `json:"nhsid_nrbac_roles,omitempty"`
-	Organisations []Organisation `json:"nhsid_user_orgs,omitempty"`
-	OrgRoles      []OrgPerson    `json:"nhsid_org_roles,omitempty"`
-	SelectedRole  string         `json:"selected_roleid,omitempty"`
+	Roles         List[Role]         `json:"nhsid_nrbac_roles,omitzero"`
+	Organisations List[Organisation] `json:"nhsid_user_orgs,omitzero"`
+	OrgRoles      List[OrgPerson]    `json:"nhsid_org_roles,omitzero"`
+	SelectedRole  string             `json:"selected_roleid,omitempty"`
 
 	ProfessionalBody
+}
+
+// SignedUserinfo is Userinfo where it is signed: it then also says who tells
+// whom (OpenID Connect Core section 5.3.2).
+type SignedUserinfo struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	Userinfo
 }
 
 // ProfessionalBody is the scope professionalmemberships.
@@ -54,10 +63,28 @@ type ProfessionalBody struct {
 	Consultant string `json:"consultant_id,omitempty"`
 }
 
+// List is a list of things: always a list, except that one thing alone goes
+// without for a relying party that has the switch (domain, 1.6).
+type List[T any] struct {
+	All            []T
+	SingleAsObject bool
+}
+
+// IsZero reports whether the list is empty, and so absent.
+func (l List[T]) IsZero() bool { return len(l.All) == 0 }
+
+// MarshalJSON writes the list.
+func (l List[T]) MarshalJSON() ([]byte, error) {
+	if l.SingleAsObject && len(l.All) == 1 {
+		return json.Marshal(l.All[0])
+	}
+	return json.Marshal(l.All)
+}
+
 // Role is one role at one organisation. Codes and names stand in lists of
 // their own, in the same order.
 type Role struct {
-	OrgPersonID    string   `json:"person_orgid"`
+	OrgPersonID    string   `json:"person_orgid,omitempty"`
 	ID             string   `json:"person_roleid"`
 	OrgCode        string   `json:"org_code"`
 	Name           string   `json:"role_name"` // three quoted parts joined by ":"
@@ -101,11 +128,11 @@ func ForUserinfo(s Subject) Userinfo {
 		case "professionalmemberships":
 			u.ProfessionalBody = professional(s.Person.Memberships)
 		case "nationalrbacaccess":
-			u.Roles = roles(s.Roles)
+			u.Roles = List[Role]{roles(s.Roles), s.SingleAsObject}
 		case "associatedorgs":
-			u.Organisations = organisations(s.Roles)
+			u.Organisations = List[Organisation]{organisations(s.Roles), s.SingleAsObject}
 		case "organisationalmemberships":
-			u.OrgRoles = orgPeople(s.Roles)
+			u.OrgRoles = List[OrgPerson]{orgPeople(s.Roles), s.SingleAsObject}
 		}
 	}
 	return u
