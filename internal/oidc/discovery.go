@@ -36,6 +36,7 @@ type metadata struct {
 	Subjects      []string   `json:"subject_types_supported"`
 	ClaimTypes    []string   `json:"claim_types_supported"`
 	IDTokenAlgs   []string   `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs  []string   `json:"userinfo_signing_alg_values_supported"`
 	ClientAuth    []string   `json:"token_endpoint_auth_methods_supported"`
 	AskAuth       []string   `json:"introspection_endpoint_auth_methods_supported"`
 	RevokeAuth    []string   `json:"revocation_endpoint_auth_methods_supported"`
@@ -88,6 +89,7 @@ func describe(issuer string) ([]byte, error) {
 		Subjects:       []string{"public"},
 		ClaimTypes:     []string{"normal"},
 		IDTokenAlgs:    algorithms(),
+		UserinfoAlgs:   algorithms(),
 		ClientAuth:     clientAuth,
 		AskAuth:        clientAuth,
 		RevokeAuth:     clientAuth,

@@ -2,15 +2,19 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/oidc/claims"
 	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/relyingparty"
 )
 
 // challengeRealm is the realm of our challenges.
@@ -26,30 +30,37 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, badBearer("an access token is missing: send it in the header Authorization: Bearer"), "")
 		return
 	}
-	answer, client, e := p.about(r.Context(), token)
+	about, e := p.about(r.Context(), token)
 	if e != nil {
 		if e.code == "invalid_token" {
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s, error="invalid_token", error_description="%s"`, challengeRealm, e.description))
 		}
-		p.fail(w, r, e, client)
+		p.fail(w, r, e, about.allowed.ClientID)
 		return
 	}
-	writeJSON(w, http.StatusOK, answer)
+	p.tell(w, r, about)
 }
 
 func badBearer(description string) *refusal {
 	return refuse(fault.TokenRefused, "invalid_token", description, nil)
 }
 
-// about returns what the token's scopes allow to be told.
-func (p *Provider) about(ctx context.Context, token string) (answer claims.Userinfo, client string, e *refusal) {
+// aboutPerson is what an access token gives access to.
+type aboutPerson struct {
+	allowed grant.Access
+	rp      relyingparty.RelyingParty
+	subject claims.Subject
+}
+
+// about reads what the token's scopes allow to be told.
+func (p *Provider) about(ctx context.Context, token string) (about aboutPerson, e *refusal) {
 	err := p.DB.Read(ctx, func(tx *db.Tx) error {
-		e = nil
 		allowed, refused, err := grant.ByToken(tx, token)
 		if err != nil {
 			return err
 		}
-		if client = allowed.ClientID; refused != nil {
+		about, e = aboutPerson{allowed: allowed}, nil
+		if refused != nil {
 			e = badBearer(refused.Error())
 			return nil
 		}
@@ -67,11 +78,39 @@ func (p *Provider) about(ctx context.Context, token string) (answer claims.Useri
 				return err
 			}
 		}
-		answer = claims.ForUserinfo(subject)
+		about.subject = subject
 		return nil
 	})
 	if err != nil {
-		return answer, client, unavailable(err)
+		return about, unavailable(err)
 	}
-	return answer, client, e
+	if e != nil {
+		return about, e
+	}
+	about.rp, err = p.byID(ctx, about.allowed.ClientID)
+	if errors.Is(err, db.ErrNoRows) {
+		return about, badBearer("the client that the access token was issued to is not registered any more")
+	}
+	if err != nil {
+		return about, unavailable(err)
+	}
+	return about, nil
+}
+
+// tell answers as JSON, or signed where the relying party registered that
+// (OpenID Connect Core section 5.3.2).
+func (p *Provider) tell(w http.ResponseWriter, r *http.Request, about aboutPerson) {
+	about.subject.SingleAsObject = about.rp.Quirks.SingleAsObject
+	plain := claims.ForUserinfo(about.subject)
+	if about.rp.UserinfoAlg == "" {
+		writeJSON(w, http.StatusOK, plain)
+		return
+	}
+	signed, err := p.keys.Sign(jose.SignatureAlgorithm(about.rp.UserinfoAlg), "JWT",
+		claims.SignedUserinfo{Issuer: p.issuer, Audience: about.rp.ClientID, Userinfo: plain})
+	if err != nil {
+		p.fail(w, r, unavailable(err), about.rp.ClientID)
+		return
+	}
+	write(w, http.StatusOK, "application/jwt", []byte(signed))
 }
