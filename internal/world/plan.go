@@ -1,7 +1,6 @@
 package world
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,13 +50,20 @@ func (p *planner) note(format string, args ...any) {
 
 // compare adds the change from before to after, if there is one.
 func (p *planner) compare(c Change, exists bool, before, after []Field) {
-	if !exists {
-		c.Verb, c.Fields = Added, after
-		p.changes = append(p.changes, c)
-		return
+	c.Fields = after
+	if exists {
+		c.Fields = differences(before, after)
 	}
-	c.Verb, c.Fields = Changed, differences(before, after)
-	if len(c.Fields) > 0 {
+	p.add(c, exists)
+}
+
+// add adds a change whose fields are known, if it changes any.
+func (p *planner) add(c Change, exists bool) {
+	c.Verb = Added
+	if exists {
+		c.Verb = Changed
+	}
+	if !exists || len(c.Fields) > 0 {
 		p.changes = append(p.changes, c)
 	}
 }
@@ -161,10 +167,10 @@ func (p *planner) relyingParties() error {
 		wanted[want.ClientID] = true
 		old, exists := before[want.ClientID]
 		rp := p.withSecret(want, old)
-		p.compare(Change{
-			Kind: "relying party", Name: rp.ClientID + " " + rp.ShortName,
+		p.add(Change{
+			Kind: "relying party", Name: rp.ClientID + " " + rp.ShortName, Fields: relyingPartyChanges(old, rp),
 			apply: func(tx *db.Tx) error { return relyingparty.Put(tx, rp) },
-		}, exists, relyingPartyFields(old), relyingPartyFields(rp))
+		}, exists)
 	}
 	for _, rp := range stored {
 		if p.o.Prune && !wanted[rp.ClientID] {
@@ -196,30 +202,13 @@ func (p *planner) withSecret(want wantedRelyingParty, old relyingparty.RelyingPa
 	return rp
 }
 
-func relyingPartyFields(rp relyingparty.RelyingParty) []Field {
-	metadata, err := json.Marshal(rp.Metadata)
-	if err != nil {
-		panic(err) // texts, numbers and lists of them always encode
+// relyingPartyChanges are the fields in which a registration differs.
+func relyingPartyChanges(before, after relyingparty.RelyingParty) []Field {
+	var all []Field
+	for _, d := range relyingparty.Differences(before, after) {
+		all = append(all, Field{Name: d.Field, From: d.From, To: d.To, hidden: d.Hidden})
 	}
-	return []Field{
-		{Name: "name", To: rp.Name}, {Name: "short_name", To: rp.ShortName}, {Name: "profile", To: string(rp.Profile)},
-		{Name: "token_endpoint_auth_method", To: string(rp.AuthMethod)}, {Name: "jwks_uri", To: rp.JWKSURI},
-		{Name: "jwks", To: string(rp.JWKS)}, {Name: "jwks_uri_signing_algorithm", To: rp.SigningAlgorithm},
-		{Name: "redirect_uris", To: strings.Join(rp.RedirectURIs, ", ")},
-		{Name: "post_logout_redirect_uris", To: strings.Join(rp.PostLogoutRedirectURIs, ", ")},
-		{Name: "backchannel_logout_uri", To: rp.BackchannelLogoutURI},
-		{Name: "scopes", To: strings.Join(rp.Scopes, ", ")}, {Name: "methods", To: joined(rp.Methods)},
-		{Name: "default_acr", To: string(rp.DefaultACR)}, {Name: "metadata", To: strings.Trim(string(metadata), "{}")},
-		{Name: "secret", To: fmt.Sprintf("%x", rp.Secrets), hidden: true},
-	}
-}
-
-func joined(methods []care.Method) string {
-	var names []string
-	for _, m := range methods {
-		names = append(names, string(m))
-	}
-	return strings.Join(names, ", ")
+	return all
 }
 
 func (p *planner) notices() error {
