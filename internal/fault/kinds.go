@@ -18,6 +18,7 @@ func Kinds() []*Kind {
 		WrongRecoveryCode, RecoveryCodeUsed, RecoveryCodeMistyped,
 		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused, RefreshRefused, TokenQuestionRefused,
 		HeadlessMethod, HeadlessUnreadable, HeadlessMedia, HeadlessRefused,
+		TeamRefused, ConfigRefused, ConfigChanged, ConfigUnknown, TeamForbidden,
 		OtherPerson, AddressReplaced,
 		NotEncrypted,
 	}

@@ -28,7 +28,7 @@ var lines = [][]string{
 	{"internal/person", "internal/access", "internal/organisation", "internal/relyingparty", "internal/notice", "internal/terms"},
 	{"internal/credential", "internal/session"},
 	{"internal/gate"},
-	{"internal/oidc", "internal/signin", "internal/headless", "internal/registration", "internal/account", "internal/help", "internal/dev", "internal/world"},
+	{"internal/oidc", "internal/signin", "internal/headless", "internal/registration", "internal/account", "internal/help", "internal/dev", "internal/world", "internal/connection"},
 	{"internal/server"},
 	{"cmd", "build", "internal/house", "internal/e2e"},
 }
