@@ -15,17 +15,18 @@ import (
 const defaultData = "data"
 
 type devCommand struct {
-	Listen   string `help:"Address to listen on." default:"localhost:8080" placeholder:"ADDR"`
-	Data     string `help:"Folder for the database and keys." default:"data" placeholder:"DIR"`
-	World    string `help:"World file to apply at each start, instead of the demo world at the first." placeholder:"FILE"`
-	TLS      bool   `name:"tls" help:"Serve https with a certificate of a local CA, for software that insists on it."`
-	Headless bool   `name:"headless-sign-in" help:"Open the JSON sign-in for test automation."`
-	Verbose  bool   `help:"Log every request."`
+	Listen            string `help:"Address to listen on." default:"localhost:8080" placeholder:"ADDR"`
+	Data              string `help:"Folder for the database and keys." default:"data" placeholder:"DIR"`
+	World             string `help:"World file to apply at each start, instead of the demo world at the first." placeholder:"FILE"`
+	TLS               bool   `name:"tls" help:"Serve https with a certificate of a local CA, for software that insists on it."`
+	Headless          bool   `name:"headless-sign-in" help:"Open the JSON sign-in for test automation."`
+	ConnectionManager string `help:"Offer the Connection Manager on this address too (docs/suppliers.md)." placeholder:"ADDR"`
+	Verbose           bool   `help:"Log every request."`
 }
 
 // Run serves a demonstration until it is told to stop.
 func (d *devCommand) Run(c *console) error {
-	demo := config.Demo{Listen: d.Listen, DataDir: d.Data, TLS: d.TLS, HeadlessSignIn: d.Headless}
+	demo := config.Demo{Listen: d.Listen, DataDir: d.Data, TLS: d.TLS, HeadlessSignIn: d.Headless, ConnectionManager: d.ConnectionManager}
 	settings, lock, err := server.PrepareDev(demo, c.env)
 	if err != nil {
 		return err

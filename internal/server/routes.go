@@ -9,6 +9,7 @@ import (
 
 	"carekey.dev/carekey/internal/account"
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/connection"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/dev"
 	"carekey.dev/carekey/internal/fault"
@@ -29,11 +30,12 @@ const DemoURL = "http://localhost:9090/"
 // site is everything that answers people and relying parties.
 type site struct {
 	*House
-	kit      *page.Kit
-	mux      *http.ServeMux
-	provider *oidc.Provider
-	faults   *faultlog.Log
-	metrics  *metrics
+	kit        *page.Kit
+	mux        *http.ServeMux
+	provider   *oidc.Provider
+	connection *connection.Manager // nil if it is not offered
+	faults     *faultlog.Log
+	metrics    *metrics
 }
 
 func newSite(ctx context.Context, h *House) (*site, error) {
@@ -56,6 +58,7 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.connection = s.newConnection()
 	s.routes()
 	return s, nil
 }

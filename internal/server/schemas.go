@@ -18,6 +18,7 @@ import (
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/relyingparty"
+	"carekey.dev/carekey/internal/relyingparty/team"
 	"carekey.dev/carekey/internal/server/faultlog"
 	"carekey.dev/carekey/internal/session"
 	"carekey.dev/carekey/internal/throttle"
@@ -29,7 +30,7 @@ import (
 func Schemas() []fs.FS {
 	own := []fs.FS{
 		audit.Schema, lease.Schema, outbox.Schema, throttle.Schema,
-		person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, notice.Schema,
+		person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, team.Schema, notice.Schema,
 		credential.Schema, app.Schema, mailcode.Schema, link.Schema, recovery.Schema, session.Schema,
 		faultlog.Schema, dev.Schema,
 	}

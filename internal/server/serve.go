@@ -2,11 +2,9 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -52,20 +50,17 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 	if err != nil {
 		return err
 	}
-	l, err := h.listen()
+	health := &health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log}
+	doors, files, err := s.open(health)
 	if err != nil {
 		return err
 	}
-	health := &health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log}
-	people := s.server(s.handler(health))
-	serving := make(chan error, 2)
-	go func() { serving <- people.Serve(l.people) }()
-	scraped := &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerWithin}
-	if l.metrics != nil {
-		go func() { serving <- scraped.Serve(l.metrics) }()
+	serving := make(chan error, len(doors))
+	for _, d := range doors {
+		go func() { serving <- d.server.Serve(d.listener) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	wait := s.work(background, log, node, l.certificate)
+	wait := s.work(background, log, node, files)
 	ready()
 
 	select {
@@ -79,11 +74,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	left := errors.Join(people.Shutdown(leaving), scraped.Shutdown(leaving))
-	if errors.Is(left, context.DeadlineExceeded) {
-		h.Log.Warn("some requests did not end in time")
-		left = errors.Join(people.Close(), scraped.Close())
-	}
+	left := s.leave(leaving, doors)
 	stop()
 	wait()
 	return errors.Join(err, left)
@@ -103,20 +94,26 @@ var watched = []string{alivePath, readyPath}
 
 // handler is what a request passes, from the outside to the inside.
 func (s *site) handler(h *health) http.Handler {
-	public := s.kit.Wrap(s.mux)
-	proxies := web.Proxies{
-		Trusted: s.Config.TrustedProxies,
-		Only:    s.Config.TLS.CertificateFile == "" && !s.Config.ListensOnLoopback(),
-		Open:    watched,
-		Refuse:  func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) },
-	}
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET "+alivePath, alive)
 	outer.Handle("GET "+readyPath, h)
-	outer.Handle("/", public)
-	show := func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) }
-	inner := web.Recover(s.Log, show, proxies.Guard(outer))
-	return proxies.Name(web.Log(s.accessLog(), watched, s.Random, s.observe, inner))
+	outer.Handle("/", s.kit.Wrap(s.mux))
+	return s.share(s.hall(outer, s.Config.ListensOnLoopback(), s.observe,
+		func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) }))
+}
+
+// hall is what a request passes before inner, whoever it is for: it gets a
+// name, a time limit and a line in the log, and it came encrypted. fail answers
+// what does not get further.
+func (s *site) hall(inner http.Handler, loopback bool, observe func(*http.Request, int, time.Duration), fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
+	proxies := web.Proxies{
+		Trusted: s.Config.TrustedProxies,
+		Only:    s.Config.TLS.CertificateFile == "" && !loopback,
+		Open:    watched,
+		Refuse:  fail,
+	}
+	recovered := web.Recover(s.Log, fail, proxies.Guard(inner))
+	return proxies.Name(web.Log(s.accessLog(), watched, s.Random, observe, recovered))
 }
 
 // accessLog is silent in dev mode: the terminal is for what to do next.
@@ -142,43 +139,6 @@ func (s *site) server(handler http.Handler) *http.Server {
 		MaxHeaderBytes: mostHeader,
 		ErrorLog:       slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // strangers' broken handshakes
 	}
-}
-
-// listeners are the open sockets.
-type listeners struct {
-	people, metrics net.Listener
-	certificate     *certificate.Files
-}
-
-func (h *House) listen() (listeners, error) {
-	var l listeners
-	var err error
-	if files := h.Config.TLS; files.CertificateFile != "" {
-		l.certificate, err = certificate.Open(files.CertificateFile, files.KeyFile, time.Now, h.Log)
-		if err != nil {
-			return l, err
-		}
-	}
-	if l.people, err = net.Listen("tcp", h.Config.Listen); err != nil {
-		return l, cannotListen(h.Config.Listen, err)
-	}
-	if l.certificate != nil {
-		l.people = tls.NewListener(l.people, l.certificate.Config())
-	}
-	if h.Config.MetricsListen == "" {
-		return l, nil
-	}
-	if l.metrics, err = net.Listen("tcp", h.Config.MetricsListen); err != nil {
-		return l, errors.Join(cannotListen(h.Config.MetricsListen, err), l.people.Close())
-	}
-	return l, nil
-}
-
-func cannotListen(address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("another program listens on %s: stop it, or choose another address", address)
-	}
-	return fmt.Errorf("listening on %s: %w", address, err)
 }
 
 // work starts what runs beside requests, and returns a function that waits

@@ -65,6 +65,7 @@ func (l *loader) config(f file) *Config {
 	}
 	c.Signing = l.signing(f)
 	l.addresses(c)
+	l.connectionManager(c, f)
 	l.passwords(&c.Passwords)
 	l.smtp(&c.SMTP)
 	if err := c.Operator.Colours().Check(); err != nil {
@@ -138,8 +139,10 @@ func (l *loader) socket(name, address string) {
 }
 
 // ListensOnLoopback reports whether nobody outside this machine can connect.
-func (c *Config) ListensOnLoopback() bool {
-	host, _, err := net.SplitHostPort(c.Listen)
+func (c *Config) ListensOnLoopback() bool { return onLoopback(c.Listen) }
+
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
 	return err == nil && loopback(host)
 }
 

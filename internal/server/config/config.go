@@ -24,6 +24,8 @@ type Config struct {
 	// serves Prometheus ("" for none).
 	Listen        string
 	MetricsListen string
+	// ConnectionManager is for the programs of suppliers.
+	ConnectionManager ConnectionManager
 
 	Database Database
 	// RootKeyFile holds the root key, outside the database and its backup.

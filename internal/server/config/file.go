@@ -45,6 +45,10 @@ type file struct {
 		AAL3Idle  string `yaml:"aal3_idle"`
 		AAL3Total string `yaml:"aal3_total"`
 	} `yaml:"sessions"`
+	ConnectionManager struct {
+		BaseURL string `yaml:"base_url"`
+		Listen  string `yaml:"listen"`
+	} `yaml:"connection_manager"`
 	Signing struct {
 		RotateEvery   string `yaml:"rotate_every"`
 		PublishBefore string `yaml:"publish_before"`
@@ -100,6 +104,8 @@ func (f *file) settings() []setting {
 		{"sessions.aal3_total", &f.Sessions.AAL3Total},
 		{"signing.rotate_every", &f.Signing.RotateEvery},
 		{"signing.publish_before", &f.Signing.PublishBefore},
+		{"connection_manager.base_url", &f.ConnectionManager.BaseURL},
+		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}

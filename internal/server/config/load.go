@@ -57,6 +57,8 @@ type Demo struct {
 	TLS bool
 	// HeadlessSignIn opens the sign-in for test automation.
 	HeadlessSignIn bool
+	// ConnectionManager is the address to offer it on, "" for none.
+	ConnectionManager string
 }
 
 // Dev returns the configuration of dev mode: everything in one folder, plain
@@ -68,7 +70,7 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	}
 	var f file
 	f.Listen = d.Listen
-	f.BaseURL = devURL(d)
+	f.BaseURL = devURL(d.Listen, d.TLS)
 	f.Database.URL = "sqlite:" + filepath.Join(d.DataDir, "carekey.db")
 	f.RootKeyFile = filepath.Join(d.DataDir, "root.key")
 	f.Operator.Name = "Carekey demonstration"
@@ -77,6 +79,10 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	f.SMTP.Security = "none"
 	f.HeadlessSignIn = d.HeadlessSignIn
 	f.Outgoing.AllowNetworks = []string{"127.0.0.0/8", "::1/128"} // decision 13: dev mode names loopback
+	if d.ConnectionManager != "" {
+		f.ConnectionManager.Listen = d.ConnectionManager
+		f.ConnectionManager.BaseURL = devURL(d.ConnectionManager, d.TLS)
+	}
 	if d.TLS {
 		f.TLS.CertificateFile = filepath.Join(d.DataDir, "tls", "localhost.pem")
 		f.TLS.KeyFile = filepath.Join(d.DataDir, "tls", "localhost.key")
@@ -94,14 +100,14 @@ func Dev(d Demo, env Environment) (*Config, error) {
 // devURL is how people on this machine reach what listens there. Browsers keep
 // Secure cookies for localhost without https, but not for every loopback
 // address.
-func devURL(d Demo) string {
+func devURL(listen string, encrypted bool) string {
 	scheme := "http"
-	if d.TLS {
+	if encrypted {
 		scheme = "https"
 	}
-	host, port, ok := strings.Cut(d.Listen, ":")
-	if i := strings.LastIndex(d.Listen, ":"); i >= 0 {
-		host, port, ok = d.Listen[:i], d.Listen[i+1:], true
+	host, port, ok := strings.Cut(listen, ":")
+	if i := strings.LastIndex(listen, ":"); i >= 0 {
+		host, port, ok = listen[:i], listen[i+1:], true
 	}
 	if !ok || host == "" || host == "0.0.0.0" || host == "[::]" {
 		host = "localhost"
