@@ -24,6 +24,7 @@ type demo struct {
 	others []face
 	up     *upstream
 	pages  *template.Template
+	key    *assertions // nil for one with a secret
 
 	mu       sync.Mutex // guards signedIn
 	signedIn map[string]*visitor
@@ -34,7 +35,13 @@ func newDemo(one face, all []face, up *upstream) (*demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the pages: %w", err)
 	}
-	return &demo{face: one, others: all, up: up, pages: pages, signedIn: map[string]*visitor{}}, nil
+	d := &demo{face: one, others: all, up: up, pages: pages, signedIn: map[string]*visitor{}}
+	if one.Secret == "" {
+		if d.key, err = newAssertions(one.ClientID); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 func (d *demo) routes() http.Handler {
@@ -43,6 +50,11 @@ func (d *demo) routes() http.Handler {
 	mux.HandleFunc("POST /sign-in", d.signIn)
 	mux.HandleFunc("GET /callback", d.callback)
 	mux.HandleFunc("POST /sign-out", d.signOut)
+	mux.HandleFunc("POST /sign-out-everywhere", d.signOutEverywhere)
+	mux.HandleFunc("POST /backchannel-logout", d.backchannel)
+	if d.key != nil {
+		mux.Handle("GET "+jwksPath, d.key)
+	}
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -108,17 +120,6 @@ func (d *demo) remember(w http.ResponseWriter, v *visitor) {
 	d.signedIn[id] = v
 	d.mu.Unlock()
 	setCookie(w, d.cookieName("session"), id, 0)
-}
-
-// signOut forgets the visitor here. Carekey is not asked: relying parties of
-// CIS2 end their own session and no other.
-func (d *demo) signOut(w http.ResponseWriter, r *http.Request) {
-	name := d.cookieName("session")
-	d.mu.Lock()
-	delete(d.signedIn, cookie(r, name))
-	d.mu.Unlock()
-	setCookie(w, name, "", -time.Second)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // cookieName keeps the faces apart: browsers share cookies between ports.

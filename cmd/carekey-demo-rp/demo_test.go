@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +20,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/fetch"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc"
@@ -56,6 +60,7 @@ func newRig(t *testing.T, which int) *rig {
 	provider, err := oidc.New(t.Context(), oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Sessions: sessions, Requirements: requirements,
 		Directory: relyingparty.NewDirectory(d), BaseURL: r.carekey.URL, Random: rand.Reader,
+		Fetch: fetch.New(fetch.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +109,18 @@ func (r *rig) settle(tx *db.Tx) error {
 	if err := access.Put(tx, role); err != nil {
 		return err
 	}
-	return relyingparty.Put(tx, relyingparty.RelyingParty{
+	rp := relyingparty.RelyingParty{
 		ClientID: r.face.ClientID, Name: r.face.Name, ShortName: r.face.Short, Profile: relyingparty.CIS2, AuthMethod: relyingparty.ClientSecret,
-		RedirectURIs: []string{r.face.Address + "callback"}, Scopes: relyingparty.Scopes(), Methods: care.Methods(),
-		DefaultACR: care.AAL2OrAAL3Any, Secrets: [][]byte{keys.Hash(r.face.Secret)},
-	})
+		RedirectURIs: []string{r.face.Address + "callback"}, PostLogoutRedirectURIs: []string{r.face.Address},
+		BackchannelLogoutURI: r.face.Address + "backchannel-logout", Scopes: relyingparty.Scopes(), Methods: care.Methods(),
+		DefaultACR: care.AAL2OrAAL3Any,
+	}
+	if r.face.Secret == "" {
+		rp.AuthMethod, rp.JWKSURI = relyingparty.PrivateKeyJWT, r.face.Address+"jwks.json"
+	} else {
+		rp.Secrets = [][]byte{keys.Hash(r.face.Secret)}
+	}
+	return relyingparty.Put(tx, rp)
 }
 
 func (r *rig) signIn(d *db.DB, opener session.Opener, requirements *journey.Requirements) http.HandlerFunc {
@@ -219,6 +231,32 @@ func TestAmaraSignsInAndTheDemoShowsWhatItGot(t *testing.T) {
 	b.get("/").wants("You are signed in to e-RS")
 	b.post("/sign-out").wants("Sign in to e-RS")
 	b.get("/").wants("Sign in to e-RS")
+}
+
+func TestNCRSProvesByAnAssertionThatItIsItself(t *testing.T) {
+	r := newRig(t, 1)
+	b := r.browser()
+	b.post("/sign-in").wants("You are signed in to NCRS", "OSEI Amara Dr", "General Medical Practitioner, Z84001")
+}
+
+// OpenID Connect Back-Channel Logout section 2.8: a bad token gets 400, and
+// nobody is signed out by it.
+func TestWhatIsNoLogoutTokenSignsNobodyOut(t *testing.T) {
+	r := newRig(t, 0)
+	b := r.browser()
+	b.post("/sign-in")
+	id := html.UnescapeString(regexp.MustCompile(`<h2>ID token</h2>\n<pre>([^<]+)</pre>`).FindStringSubmatch(b.page)[1])
+	for _, token := range []string{"", "x.y.z", id} {
+		res, err := http.PostForm(r.demo.URL+"/backchannel-logout", url.Values{"logout_token": {token}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusBadRequest {
+			t.Errorf("answer %d to %.20q", res.StatusCode, token)
+		}
+	}
+	b.get("/").wants("You are signed in to e-RS")
 }
 
 func TestWhatIsChosenIsAsked(t *testing.T) {

@@ -61,7 +61,16 @@ func (d *demo) exchange(ctx context.Context, redirect, code string, p pending) (
 		return nil, err
 	}
 	client := d.client(provider, redirect)
-	token, err := client.Exchange(ctx, code, oauth2.VerifierOption(p.Verifier))
+	options := []oauth2.AuthCodeOption{oauth2.VerifierOption(p.Verifier)}
+	if d.key != nil {
+		signed, err := d.key.options(provider, time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("signing an assertion: %w", err)
+		}
+		client.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+		options = append(options, signed...)
+	}
+	token, err := client.Exchange(ctx, code, options...)
 	if err != nil {
 		return nil, fmt.Errorf("redeeming the code: %w", err)
 	}

@@ -13,7 +13,7 @@ type face struct {
 	Name, Short  string
 	Introduction string
 	ClientID     string
-	Secret       string // a demo secret: everybody knows it
+	Secret       string // a demo secret: everybody knows it; "" for one that signs assertions
 	// ACR is the class that it asks for, Scopes what it wants to know.
 	ACR    string
 	Scopes []string
@@ -36,8 +36,8 @@ func faces(host string, port int) []face {
 		},
 		{
 			Name: "National Care Records Service", Short: "NCRS", Introduction: "See a summary of a patient’s care.",
-			ClientID: "555000000002.apps.national", Secret: "ncrs-demo-secret-please-change",
-			ACR: "AAL2_OR_AAL3_ANY", Scopes: []string{"openid", "profile", "nationalrbacaccess", "associatedorgs", "selectedrole"},
+			ClientID: "555000000002.apps.national",
+			ACR:      "AAL2_OR_AAL3_ANY", Scopes: []string{"openid", "profile", "nationalrbacaccess", "associatedorgs", "selectedrole"},
 		},
 		{
 			Name: "Message Exchange for Social Care and Health", Short: "MESH", Introduction: "Send messages and files between organisations.",
