@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +48,11 @@ type View struct {
 	// Refresh reloads a page that waits for somebody else. It is a response
 	// header, so that it works without JavaScript; 0 means never.
 	Refresh time.Duration
+	// Onward is where the browser goes after Refresh; "" is this page again.
+	Onward string
+	// Frames are addresses of other services that the page opens out of sight:
+	// OpenID Connect Front-Channel Logout signs people out there.
+	Frames []string
 	// Wide gives the content the whole width, for tables and tiles.
 	Wide bool
 }
@@ -194,30 +198,12 @@ func (k *Kit) send(w http.ResponseWriter, r *http.Request, status int, v View, b
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Content-Security-Policy", contentPolicy(v.FormTargets))
+	h.Set("Content-Security-Policy", contentPolicy(v.FormTargets, v.Frames))
 	if v.Refresh > 0 {
-		h.Set("Refresh", strconv.Itoa(int(v.Refresh.Seconds())))
+		h.Set("Refresh", refresh(v))
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body)
 	}
-}
-
-// contentPolicy allows what the pages are made of and nothing else (decision
-// 14; ASVS 3.4.3). Images may be data: because the QR code of a registration
-// holds a secret and so must have no address of its own.
-func contentPolicy(formTargets []string) string {
-	targets := []string{"'self'"}
-	for _, target := range formTargets {
-		u, err := url.Parse(target)
-		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.ContainsAny(u.Host, " ;,'\"*") {
-			continue // a policy is no place for what is not an origin
-		}
-		if origin := u.Scheme + "://" + u.Host; !slices.Contains(targets, origin) {
-			targets = append(targets, origin)
-		}
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-		"form-action " + strings.Join(targets, " ") + "; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 }

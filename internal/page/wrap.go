@@ -56,7 +56,7 @@ func (k *Kit) Wrap(next http.Handler) http.Handler {
 // setHeaders puts decision 14 on an answer. Render and Static replace what
 // differs for them.
 func (k *Kit) setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", contentPolicy(nil))
+	h.Set("Content-Security-Policy", contentPolicy(nil, nil))
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
