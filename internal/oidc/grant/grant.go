@@ -58,8 +58,7 @@ func Redeem(tx *db.Tx, c Code, t Token) (until time.Time, refused, err error) {
 		refused, err := expired(tx, c)
 		return time.Time{}, refused, err
 	}
-	var ended, end int64
-	err = tx.Row(`SELECT ended_at, until FROM session_state WHERE sid = $1`, c.SID).Scan(&ended, &end)
+	ended, end, err := lockSession(tx, c.SID)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
 		return time.Time{}, nil, fmt.Errorf("reading the session of an authorization code: %w", err)
 	}
@@ -77,6 +76,20 @@ func Redeem(tx *db.Tx, c Code, t Token) (until time.Time, refused, err error) {
 		return time.Time{}, nil, err
 	}
 	return time.Time{}, ErrCodeUsed, nil
+}
+
+// lockSession reads a session and keeps it as it is until the transaction ends:
+// if it is ended meanwhile, whoever tells its relying parties finds the one that
+// has just come too. A sign-in that is committed while we wait puts another row
+// under the same name, so there is a second look.
+func lockSession(tx *db.Tx, sid string) (ended, until int64, err error) {
+	for range 2 {
+		err = tx.Row(`SELECT ended_at, until FROM session_state WHERE sid = $1`+tx.ForUpdate(), sid).Scan(&ended, &until)
+		if !errors.Is(err, db.ErrNoRows) {
+			break
+		}
+	}
+	return ended, until, err
 }
 
 // store inserts what was bought under the name of what bought it, and reports
@@ -123,9 +136,13 @@ func revokeFamily(tx *db.Tx, code []byte) (bool, error) {
 }
 
 // Prune deletes what expired long ago. A code or refresh token that comes after
-// that has itself expired long ago.
+// that has itself expired long ago. What came from a session stays as long as
+// that goes on: its relying parties are told of its end (Clients), and a session
+// whose holder signs in again in time outlives any token.
 func Prune(tx *db.Tx) error {
-	_, err := tx.Exec(`DELETE FROM oidc_grant WHERE expires_at < $1`, db.Micros(tx.Now().Add(-keepExpired)))
+	long := db.Micros(tx.Now().Add(-keepExpired))
+	_, err := tx.Exec(`DELETE FROM oidc_grant WHERE expires_at < $1 AND NOT EXISTS
+		(SELECT 1 FROM session_state s WHERE s.sid = oidc_grant.sid AND (s.ended_at = 0 OR s.ended_at > $1))`, long)
 	if err != nil {
 		return fmt.Errorf("deleting old grants: %w", err)
 	}

@@ -24,6 +24,9 @@ type house struct {
 	*db.DB
 	sid string
 	id  []byte
+
+	opener session.Opener
+	token  string
 }
 
 type clock struct{ past atomic.Int64 }
@@ -55,7 +58,24 @@ func newHouse(t *testing.T, d *db.DB) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return house{d, sid, keys.Hash(token)}
+	return house{d, sid, keys.Hash(token), opener, token}
+}
+
+// signInAgain is the house after its holder proved again who they are.
+func (h house) signInAgain(t *testing.T) house {
+	t.Helper()
+	token, sid := h.opener.NewToken()
+	err := h.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := h.opener.Open(tx, session.Opening{
+			Token: token, SID: sid, Previous: h.token, UID: "555000100101", AAL: care.AAL2, Method: care.AuthenticatorApp,
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.id, h.token = keys.Hash(token), token
+	return h
 }
 
 func (h house) code(t *testing.T) grant.Code {
@@ -200,6 +220,7 @@ func TestIdleExpiryLeavesTheAccessTokenAlone(t *testing.T) {
 func TestOldGrantsArePruned(t *testing.T) {
 	each(t, func(t *testing.T, h house, c *clock) {
 		h.mustRedeem(t, h.code(t), "token", nil)
+		h.end(t)
 		for _, step := range []struct {
 			pass time.Duration
 			want error
@@ -211,6 +232,90 @@ func TestOldGrantsArePruned(t *testing.T) {
 			h.mustFind(t, "token", step.want)
 		}
 	})
+}
+
+// OpenID Connect Back-Channel Logout section 2.5: relying parties are told of
+// the end of a session however long ago they got something from it. A session
+// goes on for longer than any token if its holder signs in again each day.
+func TestRelyingPartiesAreKnownAsLongAsTheSessionGoesOn(t *testing.T) {
+	each(t, func(t *testing.T, h house, c *clock) {
+		h.mustRedeem(t, h.code(t), "token", nil)
+		for range 3 {
+			c.pass(23 * time.Hour)
+			h = h.signInAgain(t)
+			if err := h.Write(t.Context(), grant.Prune); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := h.clients(t); len(got) != 1 || got[0] != client {
+			t.Errorf("%v got something from the session, want %s", got, client)
+		}
+		h.end(t)
+		c.pass(23 * time.Hour)
+		if err := h.Write(t.Context(), grant.Prune); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.clients(t); len(got) != 1 {
+			t.Errorf("%v got something from the session that has just ended", got)
+		}
+	})
+}
+
+// A code that is redeemed while its session ends either buys nothing, or its
+// relying party is among those to tell: never a sign-in that no sign-out
+// reaches.
+func TestACodeThatRacesTheEndOfItsSessionIsRefusedOrTold(t *testing.T) {
+	url := dbtest.Postgres(t, schemas...)
+	var nodes []*db.DB
+	for range 2 {
+		d, err := db.Open(t.Context(), db.Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		nodes = append(nodes, d)
+	}
+	for range 40 {
+		h := newHouse(t, nodes[0])
+		code := h.code(t)
+		var told []string
+		var why error
+		var group sync.WaitGroup
+		group.Go(func() {
+			var err error
+			if why, err = h.redeem(code, keys.Token(rand.Reader, 32)); err != nil {
+				t.Error(err)
+			}
+		})
+		group.Go(func() {
+			elsewhere := house{DB: nodes[1], sid: h.sid, id: h.id}
+			elsewhere.end(t)
+			told = elsewhere.clients(t)
+		})
+		group.Wait()
+		if why == nil && len(told) != 1 {
+			t.Fatal("the code bought tokens, and nobody would be told that the session is over")
+		}
+	}
+}
+
+func (h house) end(t *testing.T) {
+	t.Helper()
+	if err := h.Write(context.Background(), func(tx *db.Tx) error { return session.End(tx, h.id, "signed out") }); err != nil {
+		t.Error(err)
+	}
+}
+
+func (h house) clients(t *testing.T) (all []string) {
+	t.Helper()
+	err := h.Read(context.Background(), func(tx *db.Tx) (err error) {
+		all, err = grant.Clients(tx, h.sid)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return all
 }
 
 // Two nodes on one PostgreSQL: of 200 racing redemptions exactly one wins
