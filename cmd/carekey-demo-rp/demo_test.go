@@ -25,6 +25,7 @@ import (
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc"
 	"carekey.dev/carekey/internal/organisation"
+	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/person"
@@ -46,10 +47,14 @@ type rig struct {
 func newRig(t *testing.T, which int) *rig {
 	t.Helper()
 	r := &rig{t: t}
-	schemas := append(oidc.Schemas(), audit.Schema, person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, session.Schema)
+	schemas := append(oidc.Schemas(), audit.Schema, person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, session.Schema, outbox.Schema)
 	d, ring := dbtest.Open(t, schemas...), keys.NewRing(keys.Root{1})
 	kit := pagetest.Kit(t, func(o *page.Options) { o.Ring = ring })
 	sessions, opener, err := session.New(d, session.Options{Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := outbox.New(d, ring, outbox.Options{From: "no-reply@carekey.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +64,8 @@ func newRig(t *testing.T, which int) *rig {
 	t.Cleanup(r.carekey.Close)
 	provider, err := oidc.New(t.Context(), oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Sessions: sessions, Requirements: requirements,
-		Directory: relyingparty.NewDirectory(d), BaseURL: r.carekey.URL, Random: rand.Reader,
-		Fetch: fetch.New(fetch.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
+		Directory: relyingparty.NewDirectory(d), Outbox: box, Fetch: fetch.New(fetch.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
+		BaseURL: r.carekey.URL, Random: rand.Reader,
 	})
 	if err != nil {
 		t.Fatal(err)

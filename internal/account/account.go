@@ -12,6 +12,7 @@
 package account
 
 import (
+	"context"
 	"embed"
 	"io"
 	"net/http"
@@ -52,6 +53,9 @@ type Options struct {
 	App          *app.App
 	MailCode     *mailcode.MailCode
 	Recovery     *recovery.Recovery
+	// Frames returns the addresses that the browser of a session that has just
+	// ended opens in frames, to sign out there too; "" is no session.
+	Frames func(ctx context.Context, sid string) ([]string, error)
 	// Network returns the client's address behind trusted proxies.
 	Network func(r *http.Request) netip.Addr
 	Random  io.Reader

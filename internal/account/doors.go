@@ -8,7 +8,6 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page"
-	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -21,11 +20,12 @@ func (a *Account) door(w http.ResponseWriter, r *http.Request, status int, name 
 }
 
 // leave ends the session of a request, if there is one, and returns who was
-// signed in.
-func (a *Account) leave(w http.ResponseWriter, r *http.Request, why string) (person.Person, error) {
+// signed in. The relying parties of the session are told in their time
+// (decision 7).
+func (a *Account) leave(w http.ResponseWriter, r *http.Request, why string) (visit, error) {
 	v, err := a.visit(r)
 	if err != nil {
-		return v.person, err
+		return v, err
 	}
 	if v.session != nil {
 		err = a.DB.Write(r.Context(), func(tx *db.Tx) error {
@@ -38,11 +38,22 @@ func (a *Account) leave(w http.ResponseWriter, r *http.Request, why string) (per
 			})
 		})
 		if err != nil {
-			return v.person, fmt.Errorf("ending a session: %w", err)
+			return v, fmt.Errorf("ending a session: %w", err)
 		}
 	}
 	session.ClearCookie(w)
-	return v.person, nil
+	return v, nil
+}
+
+// gone is a page after a sign-out: services that hear of it through the browser
+// do so here, in frames.
+func (a *Account) gone(w http.ResponseWriter, r *http.Request, name string, left farewell, view page.View) error {
+	frames, err := a.Frames(r.Context(), left.SID)
+	if err != nil {
+		return err
+	}
+	view.Frames = frames
+	return a.door(w, r, http.StatusOK, name, view)
 }
 
 // signout asks whoever is still signed in, and else says that nobody is.
@@ -54,15 +65,24 @@ func (a *Account) signout(w http.ResponseWriter, r *http.Request) error {
 	if v.session != nil {
 		return a.ok(w, r, "signout", v, page.View{Title: "Do you want to sign out?", Back: home, Data: v.person.DisplayName()})
 	}
-	return a.door(w, r, http.StatusOK, "signed-out", page.View{Title: "You have signed out"})
+	trip, err := open[farewell](r, a.farewells, stepSignedOut)
+	if err != nil {
+		trip.State = farewell{} // reloaded late, or nobody was signed in
+	}
+	return a.gone(w, r, "signed-out", trip.State, page.View{Title: "You have signed out"})
 }
 
 func (a *Account) postSignout(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.leave(w, r, "signed out"); err != nil {
+	left, err := a.leave(w, r, "signed out")
+	if err != nil {
 		return err
 	}
-	page.SeeOther(w, r, "/signout")
-	return nil
+	if left.session == nil {
+		page.SeeOther(w, r, "/signout")
+		return nil
+	}
+	trip := journey.Begin(a.farewells, stepSignedOut, farewell{SID: left.session.SID})
+	return next(w, r, a.farewells, trip, stepSignedOut, "/signout")
 }
 
 // notYou says who is not signed in any more (decision 8).
@@ -72,19 +92,19 @@ func (a *Account) notYou(w http.ResponseWriter, r *http.Request) error {
 		// Reloaded late, or typed: the question of the other door fits.
 		return a.signout(w, r)
 	}
-	return a.door(w, r, http.StatusOK, "not-you", page.View{Title: trip.State.Name + " is signed out"})
+	return a.gone(w, r, "not-you", trip.State, page.View{Title: trip.State.Name + " is signed out"})
 }
 
 func (a *Account) postNotYou(w http.ResponseWriter, r *http.Request) error {
-	who, err := a.leave(w, r, "holder was another person")
+	left, err := a.leave(w, r, "holder was another person")
 	if err != nil {
 		return err
 	}
-	if who.UID == "" {
+	if left.session == nil {
 		page.SeeOther(w, r, "/signout")
 		return nil
 	}
-	trip := journey.Begin(a.farewells, stepNotYou, farewell{Name: who.DisplayName()})
+	trip := journey.Begin(a.farewells, stepNotYou, farewell{Name: left.person.DisplayName(), SID: left.session.SID})
 	return next(w, r, a.farewells, trip, stepNotYou, "/not-you")
 }
 

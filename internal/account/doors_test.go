@@ -55,6 +55,28 @@ func TestSignOutTakesTheCookieAway(t *testing.T) {
 	}
 }
 
+// OpenID Connect Front-Channel Logout section 3, and decision 8.
+func TestServicesHearOfASignOutThroughTheBrowserThatHeldIt(t *testing.T) {
+	for _, door := range []string{"/signout", "/not-you"} {
+		h := newHouse(t)
+		b := h.browser().get("/cim/")
+		if strings.Contains(b.Page, "<iframe") || strings.Contains(b.Header.Get("Content-Security-Policy"), "frame-src") {
+			t.Fatal("there are frames on a page of somebody who is signed in")
+		}
+		b.submit(door).isAt(door)
+		if !strings.Contains(b.Page, `<iframe src="https://ers.example.nhs.uk/frontchannel?sid=`) {
+			t.Errorf("%s: no frame on\n%s", door, b.Page)
+		}
+		if policy := b.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "; frame-src https://ers.example.nhs.uk") {
+			t.Errorf("%s: the policy is %q", door, policy)
+		}
+		b.get(door)
+		if strings.Contains(b.Page, "<iframe") {
+			t.Errorf("%s: frames although nobody has just signed out", door)
+		}
+	}
+}
+
 func TestNotYouSaysWhoIsNotSignedInAnyMore(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/profile")

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"crypto/rand"
 	"net/http"
 	"net/netip"
@@ -48,6 +49,12 @@ func newHouse(t *testing.T) *house {
 	h.Account = New(Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Gate: rig.Gate, Sessions: rig.Sessions, Devices: session.NewDevices(rig.Ring, rand.Reader),
 		Requirements: requirements, App: rig.App, MailCode: rig.MailCode, Recovery: rig.Recovery,
+		Frames: func(_ context.Context, sid string) ([]string, error) {
+			if sid == "" {
+				return nil, nil
+			}
+			return []string{"https://ers.example.nhs.uk/frontchannel?sid=" + sid}, nil
+		},
 		Network: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
 		Random:  rand.Reader,
 	})

@@ -14,11 +14,15 @@ import (
 type farewell struct {
 	Name string `json:"n"`
 	Type string `json:"t,omitempty"`
+	// SID is the session that ended, for the relying parties that hear of it
+	// through the browser.
+	SID string `json:"s,omitempty"`
 }
 
 const (
-	stepReported = "reported"
-	stepNotYou   = "not you"
+	stepReported  = "reported"
+	stepNotYou    = "not you"
+	stepSignedOut = "signed out"
 )
 
 // lost asks before it suspends: a phone in another coat is not lost.

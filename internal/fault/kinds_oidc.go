@@ -70,3 +70,21 @@ var (
 		Desk:     "A request to introspect or revoke a token had no token in it, or one that belongs to another relying party. The log line says which. It is a mistake in that relying party's program.",
 	}
 )
+
+// Faults of signing out on a relying party's word.
+var (
+	SignOutUnreadable = &Kind{
+		Number: 540, Name: "sign-out request unreadable", Status: http.StatusBadRequest,
+		Title:    "We could not read that sign-out request",
+		Sentence: "The service that you came from sent a request that we cannot read, so you are still signed in.",
+		Next:     "Sign out with the button on any page of Care Identity Management.",
+		Desk:     "The sign-out request is cut off, too long (more than 16 KiB), wrongly encoded, or sends a parameter twice.",
+	}
+	SignOutRefused = &Kind{
+		Number: 541, Name: "sign-out request refused", Status: http.StatusBadRequest,
+		Title:    "We could not send you back to that service",
+		Sentence: "The service that you came from sent a sign-out request with a mistake in it.",
+		Next:     "Close this page, or go back to that service by its own address. You did nothing wrong.",
+		Desk:     "The log line says what: an id_token_hint that is not ours or that was issued to another client, a client_id that is not registered, or a post_logout_redirect_uri that differs from every registered one (compared character by character). The person is signed out if the id_token_hint was good, and was asked otherwise.",
+	}
+)

@@ -49,6 +49,7 @@ type metadata struct {
 	ClaimsParameter  bool `json:"claims_parameter_supported"`
 	RequestParameter bool `json:"request_parameter_supported"`
 	RequestURI       bool `json:"request_uri_parameter_supported"` // true if it were absent
+	signOutMetadata
 	// Version is what CIS2's document has, as a string.
 	Version string `json:"version"`
 }
@@ -98,7 +99,8 @@ func describe(issuer string) ([]byte, error) {
 		RevokeAlgs:     assertionAlgs,
 		PKCE:           []string{"S256"},
 		ResponseIssuer: true, ClaimsParameter: true,
-		Version: "3.0",
+		signOutMetadata: describeSignOut(issuer),
+		Version:         "3.0",
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encoding the discovery document: %w", err)

@@ -44,6 +44,10 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 	for name, want := range map[string]any{
 		"claims_parameter_supported": true, "request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"authorization_response_iss_parameter_supported": true, "version": "3.0",
+		// RP-Initiated, Back-Channel and Front-Channel Logout.
+		"end_session_endpoint":         h.server.URL + oidc.RealmPath + "/connect/endSession",
+		"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
+		"frontchannel_logout_supported": true, "frontchannel_logout_session_supported": true,
 	} {
 		if got, there := doc[name]; !there || got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
@@ -58,7 +62,7 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 	if slices.Contains(acrs, any("AAL1_USERPASS")) {
 		t.Error("AAL1_USERPASS is refused, and yet discovery names it (decision 10)")
 	}
-	for _, missing := range []string{"check_session_iframe", "registration_endpoint", "end_session_endpoint"} {
+	for _, missing := range []string{"check_session_iframe", "registration_endpoint"} {
 		if _, there := doc[missing]; there {
 			t.Errorf("discovery names %s, which is not there yet", missing)
 		}

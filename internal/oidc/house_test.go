@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ import (
 	"carekey.dev/carekey/internal/oidc"
 	"carekey.dev/carekey/internal/oidc/claims/claimstest"
 	"carekey.dev/carekey/internal/organisation"
+	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/person"
@@ -54,8 +56,10 @@ const (
 
 var (
 	start   = time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
-	schemas = append(oidc.Schemas(), audit.Schema, person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, session.Schema)
+	schemas = append(oidc.Schemas(), audit.Schema, person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, session.Schema, outbox.Schema)
 	ring    = keys.NewRing(keys.Root{1})
+
+	loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 )
 
 // house is a provider on a real database behind a real server, with a sign-in
@@ -68,6 +72,7 @@ type house struct {
 	log      *buffer
 	faults   *faults
 
+	outbox       *outbox.Outbox
 	opener       session.Opener
 	requirements *journey.Requirements
 	past         *atomic.Int64
@@ -147,9 +152,15 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64) *house {
 	mux := http.NewServeMux()
 	h.server = httptest.NewTLSServer(kit.Wrap(mux))
 	t.Cleanup(h.server.Close)
+	h.outbox, err = outbox.New(d, ring, outbox.Options{
+		Service: "Care Identity", Operator: "Leeds Care Trust", From: "no-reply@leeds.example", Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.provider, err = oidc.New(t.Context(), oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Sessions: sessions, Requirements: h.requirements, Directory: relyingparty.NewDirectory(d),
-		BaseURL: h.server.URL, Random: rand.Reader, Fetch: fetch.New(fetch.Options{}), Record: h.faults.record, Log: log,
+		BaseURL: h.server.URL, Random: rand.Reader, Outbox: h.outbox, Fetch: fetch.New(fetch.Options{Allow: loopback}), Record: h.faults.record, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,8 +29,10 @@ import (
 	"carekey.dev/carekey/internal/oidc/clientauth"
 	"carekey.dev/carekey/internal/oidc/clientkeys"
 	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/oidc/once"
 	"carekey.dev/carekey/internal/oidc/signing"
+	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
@@ -60,7 +62,7 @@ var templates embed.FS
 
 // Schemas returns the migrations of this room's tables. Its queries read the
 // tables of session, person and access through their rooms.
-func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema, once.Schema} }
+func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema, once.Schema, logout.Schema} }
 
 // Options is what the room needs.
 type Options struct {
@@ -70,6 +72,7 @@ type Options struct {
 	Sessions     *session.Sessions
 	Requirements *journey.Requirements
 	Directory    *relyingparty.Directory
+	Outbox       *outbox.Outbox
 	// BaseURL is our own address as people and relying parties reach it:
 	// "https://auth.example.nhs.uk".
 	BaseURL string
@@ -97,6 +100,7 @@ type Provider struct {
 	pages     *page.Pages
 	discovery document
 	schemas   map[string]document
+	signOuts
 }
 
 // New returns the room. On the first start of an installation it makes the
@@ -132,6 +136,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
 		Origins: []string{strings.TrimSuffix(issuer, RealmPath)}, Now: o.DB.Now,
 	})
+	p.signOuts = p.newSignOuts()
 	return p, nil
 }
 
@@ -178,11 +183,12 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+introspectPath, p.introspect)
 	mux.HandleFunc("POST "+revokePath, p.revoke)
 	mux.HandleFunc("GET "+schemasPath+"{name}", p.schema)
+	p.signOutRoutes(mux)
 }
 
 // Prune deletes what expired long ago. Wiring calls it now and then.
 func (p *Provider) Prune(tx *db.Tx) error {
-	for _, prune := range []func(*db.Tx) error{signing.Prune, once.Prune, grant.Prune} {
+	for _, prune := range []func(*db.Tx) error{signing.Prune, once.Prune, grant.Prune, logout.Prune} {
 		if err := prune(tx); err != nil {
 			return err
 		}

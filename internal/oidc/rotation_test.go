@@ -31,7 +31,7 @@ func (h *house) beside(d *db.DB) *httptest.Server {
 	kit := pagetest.Kit(h.t)
 	provider, err := oidc.New(h.t.Context(), oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Requirements: h.requirements, Directory: relyingparty.NewDirectory(d), BaseURL: h.server.URL,
-		Random: h.provider.Random, Log: h.provider.Log,
+		Outbox: h.outbox, Fetch: h.provider.Fetch, Random: h.provider.Random, Log: h.provider.Log,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -52,7 +52,7 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	}
 	s.provider, err = oidc.New(ctx, oidc.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Sessions: h.Sessions, Requirements: h.Requirements,
-		Directory: h.Directory, BaseURL: h.Config.BaseURL, Schedule: h.Config.Signing.Schedule(),
+		Directory: h.Directory, Outbox: h.Outbox, BaseURL: h.Config.BaseURL, Schedule: h.Config.Signing.Schedule(),
 		Random: h.Random, Fetch: h.Fetch, Record: s.record, Log: h.Log,
 	})
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *site) routes() {
 	account.New(account.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
 		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Recovery: h.Recovery,
-		Network: web.Client, Random: h.Random,
+		Frames: s.provider.SignOutFrames, Network: web.Client, Random: h.Random,
 	}).Routes(s.mux)
 	help.New(s.kit, s.allowList).Routes(s.mux)
 	h.Terms.Routes(s.mux, s.kit, h.DB.Now)
