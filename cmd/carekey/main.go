@@ -24,6 +24,7 @@ type commands struct {
 	Serve            serveCommand   `cmd:"" help:"Run the service."`
 	Apply            applyCommand   `cmd:"" help:"Make people, organisations, roles, relying parties and notices as a file says."`
 	RegistrationLink linkCommand    `cmd:"" name:"registration-link" help:"Introduce a worker who registers an authenticator: print a link, compare a number, confirm."`
+	RP               rpCommand      `cmd:"" name:"rp" help:"Look after the relying parties: the services that people sign in to."`
 	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
 	Keys             keysCommand    `cmd:"" help:"Show and rotate the keys that sign tokens."`
 	Version          versionCommand `cmd:"" help:"Print the version."`

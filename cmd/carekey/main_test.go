@@ -43,7 +43,7 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"ready": ready, "get": get, "explained": explained,
+			"ready": ready, "get": get, "post": post, "explained": explained,
 		},
 	})
 }
@@ -90,11 +90,22 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Get(args[0])
 	ts.Check(err)
+	keep(ts, response, args[1])
+}
+
+// post sends a form to an address and writes the answer to a file.
+func post(ts *testscript.TestScript, _ bool, args []string) {
+	response, err := http.Post(args[0], "application/x-www-form-urlencoded", strings.NewReader(args[1]))
+	ts.Check(err)
+	keep(ts, response, args[2])
+}
+
+func keep(ts *testscript.TestScript, response *http.Response, name string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	ts.Check(err)
 	all := fmt.Sprintf("%d %s\n%s", response.StatusCode, response.Header.Get("Location"), text)
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(all), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(name), []byte(all), 0o600))
 }
 
 // trusting returns a client that trusts one CA, if its file is there already.

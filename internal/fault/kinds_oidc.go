@@ -39,7 +39,7 @@ var (
 		Title:    "The service could not prove who it is",
 		Sentence: "The service that you came from could not prove to us that it is itself.",
 		Next:     "Go back to that service and tell its support team.",
-		Desk:     "A token request came with a wrong or missing client secret, with a way of client authentication that is not available, or from an unknown client. The log line says which. The authorization code was not used up.",
+		Desk:     "A relying party's server sent a wrong or missing client secret, an assertion or a certificate that is not valid, or a client_id that nobody registered. The cause says which; carekey rp explain CLIENT lists it for the service's developers. The authorization code was not used up.",
 	}
 	GrantRefused = &Kind{
 		Number: 512, Name: "token request refused", Status: http.StatusBadRequest,

@@ -67,7 +67,9 @@ func badClient(why *clientauth.Refused) *refusal {
 	if why.Assertion {
 		told = "JWT is not valid"
 	}
-	return refuse(fault.ClientRefused, "invalid_client", told, why)
+	e := refuse(fault.ClientRefused, "invalid_client", told, why)
+	e.client = why
+	return e
 }
 
 // maxClientID is longer than any client_id.

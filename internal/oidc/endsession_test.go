@@ -386,4 +386,3 @@ func unsigned(token string) string {
 	parts := strings.Split(token, ".")
 	return "eyJhbGciOiJub25lIn0." + parts[1] + "."
 }
-

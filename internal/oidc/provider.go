@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -62,7 +63,13 @@ var templates embed.FS
 
 // Schemas returns the migrations of this room's tables. Its queries read the
 // tables of session, person and access through their rooms.
-func Schemas() []fs.FS { return []fs.FS{grant.Schema, signing.Schema, once.Schema, logout.Schema} }
+func Schemas() []fs.FS {
+	return []fs.FS{
+		grant.Schema, signing.Schema,
+		once.Schema, clientauth.Schema,
+		logout.Schema,
+	}
+}
 
 // Options is what the room needs.
 type Options struct {
@@ -83,6 +90,9 @@ type Options struct {
 	Random   io.Reader
 	// Fetch is the guarded client for what relying parties point to.
 	Fetch *http.Client
+	// Network is where a request comes from, for the owners of relying parties;
+	// nil if nobody knows.
+	Network func(*http.Request) netip.Addr
 	// Record keeps a fault for `carekey explain`; nil keeps nothing.
 	Record func(*http.Request, *fault.Error)
 	Log    *slog.Logger
@@ -91,15 +101,18 @@ type Options struct {
 // Provider is the room.
 type Provider struct {
 	Options
-	issuer    string
-	keys      *signing.Keys
-	clients   *clientauth.Authenticator
-	codes     *grant.Codes
-	refreshes *grant.Refreshes
-	asked     *keys.Sealer
-	pages     *page.Pages
-	discovery document
-	schemas   map[string]document
+	issuer  string
+	keys    *signing.Keys
+	clients *clientauth.Authenticator
+	// clientKeys verifies what relying parties signed.
+	clientKeys *clientkeys.Sets
+	failures   *clientauth.Failures
+	codes      *grant.Codes
+	refreshes  *grant.Refreshes
+	asked      *keys.Sealer
+	pages      *page.Pages
+	discovery  document
+	schemas    map[string]document
 	signOuts
 }
 
@@ -131,8 +144,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery), schemas: schemas,
 	}
+	p.failures = clientauth.NewFailures(o.DB, o.Log)
+	p.clientKeys = clientkeys.New(clientkeys.Options{Client: o.Fetch, Now: o.DB.Now, Log: o.Log})
 	p.clients = clientauth.New(clientauth.Options{
-		ByID: p.byID, Keys: clientkeys.New(clientkeys.Options{Client: o.Fetch, Now: o.DB.Now, Log: o.Log}),
+		ByID: p.byID, Keys: p.clientKeys,
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
 		Origins: []string{strings.TrimSuffix(issuer, RealmPath)}, Now: o.DB.Now,
 	})
@@ -188,13 +203,21 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 
 // Prune deletes what expired long ago. Wiring calls it now and then.
 func (p *Provider) Prune(tx *db.Tx) error {
-	for _, prune := range []func(*db.Tx) error{signing.Prune, once.Prune, grant.Prune, logout.Prune} {
+	for _, prune := range []func(*db.Tx) error{
+		signing.Prune, grant.Prune,
+		once.Prune, clientauth.Prune,
+		logout.Prune,
+	} {
 		if err := prune(tx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// KeepFailures writes down, beside requests and until ctx ends, why relying
+// parties could not authenticate.
+func (p *Provider) KeepFailures(ctx context.Context) { p.failures.Run(ctx) }
 
 // RotateKeys makes the signing keys that are due and destroys those that have
 // served. Wiring calls it now and then, outside transactions.

@@ -9,6 +9,7 @@ import (
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/oidc/clientauth"
 )
 
 // refusal is an OAuth error: a code from the registry for the relying party's
@@ -19,6 +20,8 @@ type refusal struct {
 	// fault has the reference and the status, and the cause for the log: that
 	// may say what the caller must not learn.
 	fault *fault.Error
+	// client says why a relying party was not authenticated, where that is it.
+	client *clientauth.Refused
 }
 
 func refuse(kind *fault.Kind, code, description string, cause error) *refusal {
@@ -26,7 +29,7 @@ func refuse(kind *fault.Kind, code, description string, cause error) *refusal {
 	if cause != nil {
 		because = fmt.Errorf("%w: %w", because, cause)
 	}
-	return &refusal{code, description, fault.New(kind, because)}
+	return &refusal{code: code, description: description, fault: fault.New(kind, because)}
 }
 
 // refused is an authorization error, which goes to the redirect address.
@@ -69,9 +72,23 @@ func (p *Provider) note(r *http.Request, e *refusal, client string) {
 	}
 	level("oauth error", "ref", e.fault.Ref, "status", e.fault.Kind.Status, "method", r.Method, "path", r.URL.Path,
 		"client", client[:min(len(client), maxLogged)], "err", e.fault.Error())
+	if e.client != nil {
+		p.failures.Take(e.client, e.fault.Ref, r.URL.Path, p.network(r))
+	}
 	if p.Record != nil {
 		p.Record(r, e.fault)
 	}
+}
+
+// network is where a request comes from, "" if nobody knows.
+func (p *Provider) network(r *http.Request) string {
+	if p.Network == nil {
+		return ""
+	}
+	if address := p.Network(r); address.IsValid() {
+		return address.String()
+	}
+	return ""
 }
 
 type errorBody struct {

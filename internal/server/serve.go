@@ -148,6 +148,7 @@ func (s *site) work(ctx context.Context, log *audit.Log, node string, files *cer
 	group.Go(func() { s.Outbox.Run(ctx) })
 	group.Go(func() { s.faults.Run(ctx) })
 	group.Go(func() { s.again(ctx, "telling relying parties who has signed out", s.provider.TellSignOuts) })
+	group.Go(func() { s.provider.KeepFailures(ctx) })
 	group.Go(func() { s.again(ctx, "sequencing the audit log", log.Run) })
 	group.Go(func() { s.again(ctx, "cleaning up", func(ctx context.Context) error { return s.clean(ctx, node) }) })
 	if files != nil {

@@ -3,10 +3,11 @@
 // 8705).
 //
 // A request comes in; a Caller leaves, or a Refused that says precisely why.
-// That is for the relying party's owner: the caller learns one sentence, the
-// same for every reason. Nothing is written here: an assertion is used up in
-// the transaction of what it achieves, by Caller.Use, so that a request that
-// achieves nothing costs nothing and burns nothing (wire rule 3).
+// That is for the relying party's owner, who finds it among the Failures: the
+// caller learns one sentence, the same for every reason. To authenticate writes
+// nothing: an assertion is used up in the transaction of what it achieves, by
+// Caller.Use, so that a request that achieves nothing costs nothing and burns
+// nothing (wire rule 3).
 package clientauth
 
 import (

@@ -196,7 +196,7 @@ func (s *Sets) read(ctx context.Context, uri string) (set, error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return set{}, fmt.Errorf("the answer is %s", answer.Status)
+		return set{}, fmt.Errorf("the answer is %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes+1))
 	if err != nil {
