@@ -25,6 +25,20 @@ var (
 		Next:     "Set Content-Type to application/json. To sign in yourself, start from the service that you want to use.",
 		Desk:     "Something other than a test script called the headless sign-in, or a script that does not set Content-Type.",
 	}
+	RegistrationRefused = &Kind{
+		Number: 559, Name: "registration refused", Status: http.StatusBadRequest,
+		Title:    "The registration has mistakes",
+		Sentence: "What was sent cannot be registered. Nothing was changed.",
+		Next:     "Mend what the message names and send it again.",
+		Desk:     "A program that registers relying parties by itself was told what to mend. What only an operator may set is set with carekey rp set.",
+	}
+	RegistrationTokenRefused = &Kind{
+		Number: 548, Name: "registration token refused", Status: http.StatusUnauthorized,
+		Title:    "The program may not register anything",
+		Sentence: "The registration token is missing, wrong, expired or used up.",
+		Next:     "Ask the operator for a new registration token.",
+		Desk:     "A program called the registration endpoint without a live token. carekey rp registration-token makes one. A relying party's own token ends when the relying party is removed.",
+	}
 	HeadlessRefused = &Kind{
 		Number: 558, Name: "goto refused", Status: http.StatusBadRequest,
 		Title:    "The address to go on to was refused",

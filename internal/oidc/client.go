@@ -75,10 +75,16 @@ func badClient(why *clientauth.Refused) *refusal {
 // maxClientID is longer than any client_id.
 const maxClientID = 255
 
+// possibleID is false for a text that no client_id can be and that the database
+// would not take.
+func possibleID(clientID string) bool {
+	return clientID != "" && len(clientID) <= maxClientID && utf8.ValidString(clientID) && !strings.ContainsRune(clientID, 0)
+}
+
 // byID returns the relying party, or db.ErrNoRows: also for a text that no
 // client_id can be and that the database would not take.
 func (p *Provider) byID(ctx context.Context, clientID string) (relyingparty.RelyingParty, error) {
-	if clientID == "" || len(clientID) > maxClientID || !utf8.ValidString(clientID) || strings.ContainsRune(clientID, 0) {
+	if !possibleID(clientID) {
 		return relyingparty.RelyingParty{}, db.ErrNoRows
 	}
 	return p.Directory.ByID(ctx, clientID)

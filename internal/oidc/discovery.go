@@ -26,6 +26,9 @@ type metadata struct {
 	Introspection string `json:"introspection_endpoint"` // RFC 8414 section 2
 	Revocation    string `json:"revocation_endpoint"`
 
+	// Registration is there if it is open (RFC 8414 section 2).
+	Registration string `json:"registration_endpoint,omitempty"`
+
 	Scopes        []string   `json:"scopes_supported"`
 	Claims        []string   `json:"claims_supported"`
 	ACRs          []care.ACR `json:"acr_values_supported"`
@@ -62,7 +65,9 @@ func algorithms() []string {
 	return names
 }
 
-func describe(issuer string) ([]byte, error) {
+// describe returns the document. registration is the endpoint, or "" while it
+// is closed.
+func describe(issuer, registration string) ([]byte, error) {
 	clientAuth := []string{"client_secret_post", "client_secret_basic", "private_key_jwt"}
 	assertionAlgs := relyingparty.AssertionAlgorithms()
 	text, err := json.MarshalIndent(metadata{
@@ -73,6 +78,7 @@ func describe(issuer string) ([]byte, error) {
 		JWKS:          issuer + jwksPath[len(RealmPath):],
 		Introspection: issuer + introspectPath[len(RealmPath):],
 		Revocation:    issuer + revokePath[len(RealmPath):],
+		Registration:  registration,
 		Scopes:        relyingparty.Scopes(),
 		Claims: []string{
 			"sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash", "s_hash",

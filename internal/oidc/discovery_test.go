@@ -62,7 +62,7 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 	if slices.Contains(acrs, any("AAL1_USERPASS")) {
 		t.Error("AAL1_USERPASS is refused, and yet discovery names it (decision 10)")
 	}
-	for _, missing := range []string{"check_session_iframe", "registration_endpoint"} {
+	for _, missing := range []string{"check_session_iframe"} {
 		if _, there := doc[missing]; there {
 			t.Errorf("discovery names %s, which is not there yet", missing)
 		}

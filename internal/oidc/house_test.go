@@ -138,7 +138,7 @@ func clock(past *atomic.Int64) func() time.Time {
 
 func (h *house) pass(some time.Duration) { h.past.Add(int64(some)) }
 
-func newHouse(t testing.TB, d *db.DB, past *atomic.Int64) *house {
+func newHouse(t testing.TB, d *db.DB, past *atomic.Int64, change ...func(*oidc.Options)) *house {
 	t.Helper()
 	h := &house{DB: d, t: t, past: past, log: &buffer{}, faults: &faults{}}
 	h.write(settle)
@@ -158,10 +158,15 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.provider, err = oidc.New(t.Context(), oidc.Options{
+	options := oidc.Options{
 		DB: d, Kit: kit, Ring: ring, Sessions: sessions, Requirements: h.requirements, Directory: relyingparty.NewDirectory(d),
-		BaseURL: h.server.URL, Random: rand.Reader, Outbox: h.outbox, Fetch: fetch.New(fetch.Options{Allow: loopback}), Record: h.faults.record, Log: log,
-	})
+		BaseURL: h.server.URL, Random: rand.Reader, Outbox: h.outbox, Fetch: fetch.New(fetch.Options{Allow: loopback}),
+		Registration: true, Record: h.faults.record, Log: log,
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	h.provider, err = oidc.New(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/oidc/once"
+	"carekey.dev/carekey/internal/oidc/register"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/page"
@@ -52,6 +53,7 @@ const (
 	userinfoPath   = RealmPath + "/userinfo"
 	introspectPath = RealmPath + "/introspect"
 	revokePath     = RealmPath + "/token/revoke"
+	registerPath   = RealmPath + "/register"
 	// metadataPath is the same document where RFC 8414 section 3 puts it:
 	// between the host and the path of the issuer.
 	metadataPath = "/.well-known/oauth-authorization-server" + RealmPath
@@ -68,6 +70,7 @@ func Schemas() []fs.FS {
 		grant.Schema, signing.Schema,
 		once.Schema, clientauth.Schema,
 		logout.Schema,
+		register.Schema,
 	}
 }
 
@@ -90,6 +93,9 @@ type Options struct {
 	Random   io.Reader
 	// Fetch is the guarded client for what relying parties point to.
 	Fetch *http.Client
+	// Registration lets programs register relying parties, with a token that
+	// the operator gives out.
+	Registration bool
 	// Network is where a request comes from, for the owners of relying parties;
 	// nil if nobody knows.
 	Network func(*http.Request) netip.Addr
@@ -107,6 +113,7 @@ type Provider struct {
 	// clientKeys verifies what relying parties signed.
 	clientKeys *clientkeys.Sets
 	failures   *clientauth.Failures
+	registry   *register.Registry
 	codes      *grant.Codes
 	refreshes  *grant.Refreshes
 	asked      *keys.Sealer
@@ -127,7 +134,11 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	discovery, err := describe(issuer)
+	registration, open := issuer+registerPath[len(RealmPath):], ""
+	if o.Registration {
+		open = registration
+	}
+	discovery, err := describe(issuer, open)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +157,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p.failures = clientauth.NewFailures(o.DB, o.Log)
 	p.clientKeys = clientkeys.New(clientkeys.Options{Client: o.Fetch, Now: o.DB.Now, Log: o.Log})
+	p.registry = register.New(register.Options{
+		DB: o.DB, Endpoint: registration, Fetch: o.Fetch, Random: o.Random,
+	})
 	p.clients = clientauth.New(clientauth.Options{
 		ByID: p.byID, Keys: p.clientKeys,
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
@@ -197,6 +211,9 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
 	mux.HandleFunc("POST "+introspectPath, p.introspect)
 	mux.HandleFunc("POST "+revokePath, p.revoke)
+	if p.Registration {
+		p.registrationRoutes(mux)
+	}
 	mux.HandleFunc("GET "+schemasPath+"{name}", p.schema)
 	p.signOutRoutes(mux)
 }
@@ -207,6 +224,7 @@ func (p *Provider) Prune(tx *db.Tx) error {
 		signing.Prune, grant.Prune,
 		once.Prune, clientauth.Prune,
 		logout.Prune,
+		register.Prune,
 	} {
 		if err := prune(tx); err != nil {
 			return err

@@ -46,7 +46,7 @@ func (l *loader) config(f file) *Config {
 		Database:    Database(f.Database),
 		RootKeyFile: f.RootKeyFile,
 		TLS:         TLS(f.TLS), Operator: Operator(f.Operator), SMTP: SMTP(f.SMTP), TermsFolder: f.TermsFolder,
-		Passwords: Passwords(f.Passwords), HeadlessSignIn: f.HeadlessSignIn,
+		Passwords: Passwords(f.Passwords), HeadlessSignIn: f.HeadlessSignIn, DynamicRegistration: f.DynamicRegistration,
 	}
 	if c.Listen == "" {
 		c.Listen = defaultListen

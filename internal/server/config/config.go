@@ -52,6 +52,9 @@ type Config struct {
 
 	// HeadlessSignIn opens the sign-in for test automation.
 	HeadlessSignIn bool
+	// DynamicRegistration lets programs register relying parties, each with a
+	// token that the operator gives out.
+	DynamicRegistration bool
 
 	// Dev is dev mode: demonstrations on one machine. No file can set it.
 	Dev bool

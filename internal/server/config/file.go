@@ -30,9 +30,10 @@ type file struct {
 		From         string `yaml:"from"`
 		Security     string `yaml:"security"`
 	} `yaml:"smtp"`
-	TermsFolder    string `yaml:"terms_folder"`
-	HeadlessSignIn bool   `yaml:"headless_sign_in"`
-	Passwords      struct {
+	TermsFolder         string `yaml:"terms_folder"`
+	HeadlessSignIn      bool   `yaml:"headless_sign_in"`
+	DynamicRegistration bool   `yaml:"dynamic_registration"`
+	Passwords           struct {
 		MemoryKiB     int    `yaml:"memory_kib"`
 		Time          int    `yaml:"time"`
 		Threads       int    `yaml:"threads"`
@@ -93,6 +94,7 @@ func (f *file) settings() []setting {
 		{"smtp.security", &f.SMTP.Security},
 		{"terms_folder", &f.TermsFolder},
 		{"headless_sign_in", &f.HeadlessSignIn},
+		{"dynamic_registration", &f.DynamicRegistration},
 		{"passwords.memory_kib", &f.Passwords.MemoryKiB},
 		{"passwords.time", &f.Passwords.Time},
 		{"passwords.threads", &f.Passwords.Threads},

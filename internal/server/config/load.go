@@ -78,6 +78,7 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	f.SMTP.From = "no-reply@carekey.example"
 	f.SMTP.Security = "none"
 	f.HeadlessSignIn = d.HeadlessSignIn
+	f.DynamicRegistration = true                                  // whoever has the folder makes the tokens
 	f.Outgoing.AllowNetworks = []string{"127.0.0.0/8", "::1/128"} // decision 13: dev mode names loopback
 	if d.ConnectionManager != "" {
 		f.ConnectionManager.Listen = d.ConnectionManager
