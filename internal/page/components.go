@@ -228,6 +228,9 @@ func (k *Kit) icon(name string) (template.HTML, error) { return k.part("icon-"+n
 // "9:00am". They are in the readers' time zone.
 func (k *Kit) date(t time.Time) string { return t.In(k.options.Zone).Format("2 January 2006") }
 
+// DateTime is what datetime writes, for words that a handler makes.
+func (k *Kit) DateTime(t time.Time) string { return k.datetime(t) }
+
 func (k *Kit) clock(t time.Time) string { return t.In(k.options.Zone).Format("3:04pm") }
 
 func (k *Kit) datetime(t time.Time) string { return k.date(t) + " at " + k.clock(t) }

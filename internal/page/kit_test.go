@@ -22,6 +22,8 @@ var testdata embed.FS
 type house struct {
 	*pagetest.Browser
 	kit    *page.Kit
+	pages  *page.Pages
+	mux    *http.ServeMux
 	log    bytes.Buffer
 	faults []*fault.Error
 	posts  int
@@ -41,12 +43,13 @@ func build(t *testing.T, change ...func(*page.Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := h.kit.Pages(templates)
+	h.pages = h.kit.Pages(templates)
 	mux := http.NewServeMux()
+	h.mux = mux
 	h.kit.Routes(mux)
 	for _, name := range []string{"everything", "question", "method", "done", "broken"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
-			pages.Render(w, r, http.StatusOK, name, h.view)
+			h.pages.Render(w, r, http.StatusOK, name, h.view)
 		})
 	}
 	mux.HandleFunc("POST /question", h.post)

@@ -109,6 +109,7 @@ func (k *Kit) functions() template.FuncMap {
 		"enddetails": func() template.HTML { return "</div></details>" },
 		"summary":    k.summary, "rows": rows, "row": row,
 		"tasks": k.tasks, "table": k.table, "columns": columns,
-		"tag": k.tag, "banner": k.banner, "panel": k.panel, "tiles": k.tiles,
+		"timeout": k.timeout,
+		"tag":     k.tag, "banner": k.banner, "panel": k.panel, "tiles": k.tiles,
 	}
 }

@@ -78,11 +78,24 @@ type Person struct {
 	AAL string
 	// SignOut and NotYou are the paths that take the POST of their buttons.
 	SignOut, NotYou string
+	// TimeOut is when the sign-in ends, on pages that warn of it; else nil.
+	TimeOut *TimeOut
 }
 
 // SignedIn is the person of a session, with the doors of the account room.
 func SignedIn(name string, address care.Email, level care.AAL) *Person {
 	return &Person{Name: name, Email: string(address), AAL: level.String(), SignOut: "/signout", NotYou: "/not-you"}
+}
+
+// Warned adds when the sign-in ends, for pages that warn of it (decision 7):
+// those of Carekey on which people type something. idle is when it ends without
+// activity, until when it ends whatever is done.
+func (p *Person) Warned(now, idle, until time.Time) *Person {
+	p.TimeOut = &TimeOut{Left: idle.Sub(now), At: idle, Path: "/cim/time-left", Over: "/cim/timed-out", Again: "/cim/again"}
+	if !idle.Before(until) {
+		p.TimeOut.Left, p.TimeOut.At, p.TimeOut.Final = until.Sub(now), until, true
+	}
+	return p
 }
 
 // Notice is a message from the operator that a person can dismiss.
