@@ -1,7 +1,7 @@
 // Package account is the way of a worker who looks after their own care
 // identity: home page, profile, email address, authenticators, password,
-// recovery codes; and the doors that must open without a sign-in: signing out,
-// "Not you?", "this wasn't me", a forgotten password.
+// recovery codes, where they are signed in; and the doors that must open without
+// a sign-in: signing out, "Not you?", "this wasn't me", a forgotten password.
 //
 // A browser comes in, signed in or on one of those doors. It leaves with a page,
 // or for a neighbour's address: /signin, /register, /help. This room changes no
@@ -27,6 +27,7 @@ import (
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -37,18 +38,24 @@ var templates embed.FS
 // gate.Fresh it stays within what the gate accepts as a fresh sign-in.
 const journeyLife = 20 * time.Minute
 
+// lately is how fresh activity is that is not worth a time of day.
+const lately = 5 * time.Minute
+
 // shownLife is how long a page that ends a journey can be reloaded. New
 // recovery codes are on one of them.
 const shownLife = 5 * time.Minute
 
 // Options is what the room needs.
 type Options struct {
-	DB           *db.DB
-	Kit          *page.Kit
-	Ring         *keys.Ring
-	Gate         *gate.Gate
-	Sessions     *session.Sessions
-	Devices      *session.Devices
+	DB        *db.DB
+	Kit       *page.Kit
+	Ring      *keys.Ring
+	Gate      *gate.Gate
+	Sessions  *session.Sessions
+	Devices   *session.Devices
+	Directory *relyingparty.Directory
+	// Services returns the relying parties that got something from a session.
+	Services     func(tx *db.Tx, sid string) (clientIDs []string, err error)
 	Requirements *journey.Requirements
 	App          *app.App
 	MailCode     *mailcode.MailCode
@@ -98,6 +105,16 @@ func (a *Account) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /cim/profile/email/code", a.member(a.emailCode))
 	mux.HandleFunc("POST /cim/profile/email/code", a.member(a.postEmailCode))
 	mux.HandleFunc("GET /cim/profile/email/done", a.member(a.emailDone))
+
+	mux.HandleFunc("GET "+pathSignIns, a.member(a.signIns))
+	mux.HandleFunc("GET "+pathSignIns+"/end", a.member(a.endSignIn))
+	mux.HandleFunc("POST "+pathSignIns+"/end", a.member(a.postEndSignIn))
+	mux.HandleFunc("GET "+pathSignIns+"/end-others", a.member(a.endOthers))
+	mux.HandleFunc("POST "+pathSignIns+"/end-others", a.member(a.postEndOthers))
+	mux.HandleFunc("GET /cim/time-left", a.visitor(a.timeLeft))
+	mux.HandleFunc("POST /cim/time-left", a.visitor(a.postTimeLeft))
+	mux.HandleFunc("GET /cim/timed-out", a.visitor(a.timedOut))
+	mux.HandleFunc("GET /cim/again", a.visitor(a.again))
 
 	mux.HandleFunc("GET /cim/authenticators", a.member(a.authenticators))
 	mux.HandleFunc("GET /cim/authenticators/lost", a.member(a.lost))

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"carekey.dev/carekey/internal/access"
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/notice"
@@ -20,6 +21,7 @@ import (
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/session"
 )
 
 func TestPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
@@ -93,6 +95,14 @@ func (h *house) walk() []state {
 	keep("recovery codes", b.get("/cim/recovery-codes"))
 	keep("new recovery codes", b.submit("/cim/recovery-codes"))
 	keep("lost", b.get("/cim/authenticators/lost?id="+h.record(amara).ID))
+	h.elsewhere()
+	keep("sign-ins", b.get("/cim/sign-ins"))
+	keep("end others?", b.get("/cim/sign-ins/end-others"))
+	keep("others ended", b.submit("/cim/sign-ins/end-others"))
+	other := h.EnterAs(session.Opening{UID: amara, AAL: care.AAL2})
+	keep("end one?", b.get("/cim/sign-ins/end?id="+h.sid(other)))
+	keep("sign-in gone", b.get("/cim/sign-ins/end?id=x"))
+	keep("timed out", h.browser().get("/cim/timed-out"))
 	keep("sign out?", h.browser().get("/cim/").get("/signout"))
 	keep("not you", h.browser().get("/cim/").submit("/not-you"))
 	keep("signed out", h.browser().get("/cim/").submit("/signout"))

@@ -23,7 +23,7 @@ func (a *Account) door(w http.ResponseWriter, r *http.Request, status int, name 
 // signed in. The relying parties of the session are told in their time
 // (decision 7).
 func (a *Account) leave(w http.ResponseWriter, r *http.Request, why string) (visit, error) {
-	v, err := a.visit(r)
+	v, err := a.leaving(r)
 	if err != nil {
 		return v, err
 	}
@@ -58,7 +58,7 @@ func (a *Account) gone(w http.ResponseWriter, r *http.Request, name string, left
 
 // signout asks whoever is still signed in, and else says that nobody is.
 func (a *Account) signout(w http.ResponseWriter, r *http.Request) error {
-	v, err := a.visit(r)
+	v, err := a.leaving(r)
 	if err != nil {
 		return err
 	}

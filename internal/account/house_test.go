@@ -18,6 +18,7 @@ import (
 	"carekey.dev/carekey/internal/organisation"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -38,16 +39,22 @@ type house struct {
 	*gatetest.Door
 	t       *testing.T
 	handler http.Handler
+	// network is where browsers are.
+	network netip.Addr
+	// services are what was opened from a session.
+	services map[string][]string
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	rig := gatetest.Empty(t, organisation.Schema, access.Schema, notice.Schema)
+	rig := gatetest.Empty(t, organisation.Schema, access.Schema, notice.Schema, relyingparty.Schema)
 	requirements := journey.NewRequirements(rig.Ring, rig.DB.Now)
-	h := &house{t: t, Rig: rig, Door: rig.Door(amara, requirements)}
+	h := &house{t: t, Rig: rig, Door: rig.Door(amara, requirements), network: netip.MustParseAddr("192.0.2.7"), services: map[string][]string{}}
 	kit := pagetest.Kit(t)
 	h.Account = New(Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Gate: rig.Gate, Sessions: rig.Sessions, Devices: session.NewDevices(rig.Ring, rand.Reader),
+		Directory:    relyingparty.NewDirectory(rig.DB),
+		Services:     func(_ *db.Tx, sid string) ([]string, error) { return h.services[sid], nil },
 		Requirements: requirements, App: rig.App, MailCode: rig.MailCode, Recovery: rig.Recovery,
 		Frames: func(_ context.Context, sid string) ([]string, error) {
 			if sid == "" {
@@ -55,7 +62,7 @@ func newHouse(t *testing.T) *house {
 			}
 			return []string{"https://ers.example.nhs.uk/frontchannel?sid=" + sid}, nil
 		},
-		Network: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
+		Network: func(*http.Request) netip.Addr { return h.network },
 		Random:  rand.Reader,
 	})
 	h.fill()

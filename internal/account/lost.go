@@ -23,6 +23,7 @@ const (
 	stepReported  = "reported"
 	stepNotYou    = "not you"
 	stepSignedOut = "signed out"
+	stepEnded     = "ended"
 )
 
 // lost asks before it suspends: a phone in another coat is not lost.

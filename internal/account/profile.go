@@ -10,6 +10,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/session"
 )
 
 // profileData is what the profile page shows beside the identity itself.
@@ -27,18 +28,22 @@ type roleCard struct {
 func (a *Account) profile(w http.ResponseWriter, r *http.Request, v visit) error {
 	var roles []access.Role
 	var held []credential.Record
+	var signIns []*session.Session
 	err := a.DB.Read(r.Context(), func(tx *db.Tx) error {
 		var err error
 		if roles, err = access.Roles(tx, v.person.UID); err != nil {
 			return err
 		}
-		held, err = credential.Of(tx, v.person.UID)
+		if held, err = credential.Of(tx, v.person.UID); err != nil {
+			return err
+		}
+		signIns, err = session.Of(tx, v.person.UID)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	data := profileData{Identity: identity(v.person, held)}
+	data := profileData{Identity: append(identity(v.person, held), whereabouts(len(signIns)))}
 	for _, role := range roles {
 		data.Roles = append(data.Roles, card(role))
 	}
@@ -63,6 +68,22 @@ func identity(p person.Person, held []credential.Record) []page.Row {
 		Key: "Authenticators", Value: counted(len(held)),
 		Actions: []page.Action{{Text: "View", Hidden: "your authenticators", Href: "/cim/authenticators"}},
 	})
+}
+
+// whereabouts leads to the list of sign-ins; n counts them, this browser's among
+// them.
+func whereabouts(n int) page.Row {
+	where := "In this browser only"
+	switch {
+	case n == 2:
+		where = "In this browser and 1 other"
+	case n > 2:
+		where = fmt.Sprintf("In this browser and %d others", n-1)
+	}
+	return page.Row{
+		Key: "Signed in", Value: where,
+		Actions: []page.Action{{Text: "View", Hidden: "where you are signed in", Href: pathSignIns}},
+	}
 }
 
 func fullName(p person.Person) string {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -68,13 +69,23 @@ func (a *Account) member(h func(w http.ResponseWriter, r *http.Request, v visit)
 
 // visit returns who is signed in. The session is nil if nobody is.
 func (a *Account) visit(r *http.Request) (visit, error) {
-	current, err := a.Sessions.Current(r.Context(), r)
-	if err != nil || current == nil {
+	return a.by(r, a.Sessions.Own)
+}
+
+// leaving returns whose session the browser holds, idle ones and those for
+// relying parties among them: a sign-out ends whatever there is.
+func (a *Account) leaving(r *http.Request) (visit, error) {
+	return a.by(r, a.Sessions.Kept)
+}
+
+func (a *Account) by(r *http.Request, find func(context.Context, *http.Request) (*session.Session, error)) (visit, error) {
+	found, err := find(r.Context(), r)
+	if err != nil || found == nil {
 		return visit{}, err
 	}
-	v := visit{session: current}
+	v := visit{session: found}
 	err = a.DB.Read(r.Context(), func(tx *db.Tx) error {
-		v.person, err = person.ByUID(tx, current.UID)
+		v.person, err = person.ByUID(tx, found.UID)
 		return err
 	})
 	return v, err
@@ -91,7 +102,12 @@ func (a *Account) fresh(v visit) error {
 
 // signIn sends the browser to sign in and back.
 func (a *Account) signIn(w http.ResponseWriter, r *http.Request, after time.Time) error {
-	sealed, err := a.Requirements.SealRequirement(care.SelfService(after, here(r)))
+	return a.signInTo(w, r, after, here(r))
+}
+
+// signInTo sends the browser to sign in and from there to a page.
+func (a *Account) signInTo(w http.ResponseWriter, r *http.Request, after time.Time, to string) error {
+	sealed, err := a.Requirements.SealRequirement(care.SelfService(after, to))
 	if err != nil {
 		return err
 	}
@@ -125,6 +141,7 @@ func waysOn(path string) []page.Link {
 	}{
 		{"/cim/profile/email", page.Link{Text: "Start again", Href: "/cim/profile/email"}},
 		{"/cim/authenticators", page.Link{Text: "See your authenticators", Href: "/cim/authenticators"}},
+		{pathSignIns, page.Link{Text: "See where you are signed in", Href: pathSignIns}},
 		{"/cim/password", page.Link{Text: "Start again", Href: "/cim/password"}},
 		{"/cim/recovery-codes", page.Link{Text: "Start again", Href: "/cim/recovery-codes"}},
 		{"/recover/password", page.Link{Text: "Start again", Href: "/recover/password"}},
@@ -146,7 +163,8 @@ func (a *Account) who(r *http.Request, address care.Email) throttle.Subject {
 
 // show renders a page of Care Identity Management, which says who is signed in.
 func (a *Account) show(w http.ResponseWriter, r *http.Request, status int, name string, v visit, view page.View) error {
-	view.Person = page.SignedIn(v.person.DisplayName(), v.person.Login(), v.session.AAL)
+	view.Person = page.SignedIn(v.person.DisplayName(), v.person.Login(), v.session.AAL).
+		Warned(a.DB.Now(), v.session.IdleUntil, v.session.Until)
 	view.Section, view.SectionHref = service, home
 	a.pages.Render(w, r, status, name, view)
 	return nil

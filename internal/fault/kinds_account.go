@@ -18,4 +18,18 @@ var (
 		Next:     "Use the code that we sent to the other address, or start again.",
 		Desk:     "The person asked for two addresses in two tabs. Only the newest waits for its code.",
 	}
+	SignInGone = &Kind{
+		Number: 610, Name: "sign-in gone", Status: http.StatusNotFound,
+		Title:    "This sign-in has ended already",
+		Sentence: "You are no longer signed in there. Nothing was changed.",
+		Next:     "Look at the list again to see where you are signed in.",
+		Desk:     "The sign-in ended while its holder looked at the list, by itself or from another tab. There is nothing to do.",
+	}
+	MarkLinkUnusable = &Kind{
+		Number: 611, Name: "link for shared computers unusable", Status: http.StatusGone,
+		Title:    "This link does not work",
+		Sentence: "The link is old, or was not copied as a whole. Nothing was changed on this computer.",
+		Next:     "Ask your IT service for a new one.",
+		Desk:     "A link that marks shared computers works for 24 hours. `carekey shared-computer` makes another.",
+	}
 )

@@ -76,6 +76,10 @@ type Admission struct {
 	// Previous is the session token that the browser held, or "": after a new
 	// sign-in it is worth nothing (ASVS 7.2.4).
 	Previous string
+	// Browser is session.BrowserName of the browser; Shared says that its
+	// computer is one that people share (decision 8).
+	Browser string
+	Shared  bool
 }
 
 // Admitted is the session that was opened, and the secret for its cookie.
@@ -112,6 +116,7 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 		opened, err = g.o.Opener.Open(tx, session.Opening{
 			Token: token, SID: sid, Previous: a.Previous, UID: facts.uid, AAL: level, Method: facts.method,
 			AuthenticatorID: facts.authenticator, Terms: a.Terms,
+			Browser: a.Browser, Client: a.Requirement.ClientID, Shared: a.Shared,
 		})
 		if err != nil {
 			return err

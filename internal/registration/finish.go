@@ -126,7 +126,7 @@ func (g *Registration) bind(r *http.Request, t trip) (credential.Record, error) 
 	}
 	b := gate.Binding{Journey: t.ID, Enrolment: enrolment, Proofs: proofs, Replaces: t.State.Replaces}
 	if t.State.By == bySession {
-		if b.Session, err = g.Sessions.Current(ctx, r); err != nil {
+		if b.Session, err = g.Sessions.Own(ctx, r); err != nil {
 			return credential.Record{}, err
 		}
 	}
@@ -188,7 +188,7 @@ func (g *Registration) done(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	s, err := g.Sessions.Current(r.Context(), r)
+	s, err := g.Sessions.Own(r.Context(), r)
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return

@@ -25,7 +25,7 @@ func (g *Registration) open(w http.ResponseWriter, r *http.Request, sealed strin
 	if t.State.By != bySession || t.Step == stepDone {
 		return t, true
 	}
-	s, err := g.Sessions.Current(r.Context(), r)
+	s, err := g.Sessions.Own(r.Context(), r)
 	switch {
 	case err != nil:
 		g.Kit.Fault(w, r, err)
@@ -113,7 +113,7 @@ func (g *Registration) render(w http.ResponseWriter, r *http.Request, name, seal
 // member lets a signed-in person in, and sends anybody else to sign in first.
 func (g *Registration) member(next func(http.ResponseWriter, *http.Request, *session.Session)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s, err := g.Sessions.Current(r.Context(), r)
+		s, err := g.Sessions.Own(r.Context(), r)
 		switch {
 		case err != nil:
 			g.Kit.Fault(w, r, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"carekey.dev/carekey/internal/account"
@@ -16,6 +17,7 @@ import (
 	"carekey.dev/carekey/internal/headless"
 	"carekey.dev/carekey/internal/help"
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/registration"
@@ -88,6 +90,7 @@ func (s *site) routes() {
 	}).Routes(s.mux)
 	account.New(account.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
+		Directory: h.Directory, Services: grant.Clients,
 		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Recovery: h.Recovery,
 		Frames: s.provider.SignOutFrames, Network: web.Client, Random: h.Random,
 	}).Routes(s.mux)
@@ -147,7 +150,11 @@ func (s *site) person(r *http.Request) *page.Person {
 	if err != nil {
 		return nil
 	}
-	return page.SignedIn(p.DisplayName(), p.Login(), current.AAL)
+	reader := page.SignedIn(p.DisplayName(), p.Login(), current.AAL)
+	if current.Serves("") && (strings.HasPrefix(r.URL.Path, "/cim") || strings.HasPrefix(r.URL.Path, "/register")) {
+		reader.Warned(s.DB.Now(), current.IdleUntil, current.Until)
+	}
+	return reader
 }
 
 var clientForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

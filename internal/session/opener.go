@@ -26,6 +26,9 @@ type Opening struct {
 	Method          care.Method
 	AuthenticatorID string
 	Terms           string
+	// Browser, Client and Shared as in Session.
+	Browser, Client string
+	Shared          bool
 }
 
 // NewToken returns a new session secret and a new public name. It is called
@@ -52,11 +55,12 @@ func (o Opener) Open(tx *db.Tx, n Opening) (*Session, error) {
 		ID: keys.Hash(n.Token), SID: n.SID, UID: n.UID, AAL: n.AAL, Method: n.Method,
 		AuthenticatorID: n.AuthenticatorID, AuthTime: now, LastSeen: now,
 		IdleUntil: now.Add(limits.Idle), Until: now.Add(limits.Total), Terms: n.Terms,
+		Browser: n.Browser, Client: n.Client, Shared: n.Shared,
 	}
-	_, err = tx.Exec(`INSERT INTO session (id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, terms, earlier)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+	_, err = tx.Exec(`INSERT INTO session (id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, terms, earlier, browser, client, shared)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		s.ID, s.SID, s.UID, int64(s.AAL), s.Method, s.AuthenticatorID,
-		db.Micros(now), db.Micros(now), db.Micros(s.IdleUntil), db.Micros(s.Until), s.Terms, earlier)
+		db.Micros(now), db.Micros(now), db.Micros(s.IdleUntil), db.Micros(s.Until), s.Terms, earlier, s.Browser, s.Client, s.Shared)
 	if err != nil {
 		return nil, fmt.Errorf("opening a session: %w", err)
 	}

@@ -124,12 +124,18 @@ type Session struct {
 	RoleAt time.Time
 	// Terms is the version of the terms agreed to at sign-in.
 	Terms string
+	// Browser is as BrowserName calls it. Client is the relying party that the
+	// person signed in for, or "". Shared: the computer is one that people
+	// share.
+	Browser, Client string
+	Shared          bool
 }
 
 // Satisfies reports whether the session meets a requirement, its role apart. A
-// relying party that does not accept the method is not satisfied by its level.
+// relying party that does not accept the method is not satisfied by its level, and
+// on a shared computer none is by the sign-in for another.
 func (s *Session) Satisfies(req care.Requirement) bool {
-	return req.Reaches(s.Method, s.AAL) && slices.Contains(req.Methods, s.Method) &&
+	return s.Serves(req.ClientID) && req.Reaches(s.Method, s.AAL) && slices.Contains(req.Methods, s.Method) &&
 		!s.AuthTime.Before(req.AuthenticatedAfter)
 }
 
@@ -139,14 +145,15 @@ func (s *Session) Fresh(now time.Time, age time.Duration) bool {
 	return now.Sub(s.AuthTime) <= age
 }
 
-const columns = `id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, role, role_at, terms`
+const columns = `id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, role, role_at, terms, browser, client, shared`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (*Session, error) {
 	var s Session
 	var authTime, seen, idle, until, roleAt int64
-	err := row.Scan(&s.ID, &s.SID, &s.UID, &s.AAL, &s.Method, &s.AuthenticatorID, &authTime, &seen, &idle, &until, &s.Role, &roleAt, &s.Terms)
+	err := row.Scan(&s.ID, &s.SID, &s.UID, &s.AAL, &s.Method, &s.AuthenticatorID, &authTime, &seen, &idle, &until,
+		&s.Role, &roleAt, &s.Terms, &s.Browser, &s.Client, &s.Shared)
 	s.AuthTime, s.LastSeen, s.RoleAt = db.Time(authTime), db.Time(seen), db.Time(roleAt)
 	s.IdleUntil, s.Until = db.Time(idle), db.Time(until)
 	return &s, err

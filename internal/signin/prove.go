@@ -144,7 +144,7 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 		var admitted gate.Admitted
 		admitted, err = s.Gate.SignIn(r.Context(), gate.Admission{
 			Proofs: []credential.Proof{proof}, Requirement: t.State.Requirement,
-			Terms: s.Terms(), Previous: session.Token(r),
+			Terms: s.Terms(), Previous: session.Token(r), Browser: session.BrowserName(r.UserAgent()),
 		})
 		if err == nil {
 			s.admit(w, r, t, admitted)

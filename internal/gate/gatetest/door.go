@@ -35,7 +35,9 @@ func (d *Door) SignInRoom(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.Asked = append(d.Asked, req)
-	session.SetCookie(w, d.rig.Enter(d.Who, d.Level))
+	session.SetCookie(w, d.rig.EnterAs(session.Opening{
+		Previous: session.Token(r), UID: d.Who, AAL: d.Level, Browser: session.BrowserName(r.UserAgent()), Client: req.ClientID,
+	}))
 	http.Redirect(w, r, req.ReturnTo, http.StatusSeeOther)
 }
 
@@ -43,11 +45,17 @@ func (d *Door) SignInRoom(w http.ResponseWriter, r *http.Request) {
 // authenticators, or with a card of which this house knows nothing.
 func (r *Rig) Enter(uid care.UID, level care.AAL) string {
 	r.t.Helper()
-	token, sid := r.Opener.NewToken()
-	o := session.Opening{Token: token, SID: sid, UID: uid, AAL: level, Method: care.Smartcard, Terms: "1"}
-	if held := r.Held(uid); len(held) > 0 {
+	return r.EnterAs(session.Opening{UID: uid, AAL: level})
+}
+
+// EnterAs is Enter, in a browser and for a service.
+func (r *Rig) EnterAs(o session.Opening) string {
+	r.t.Helper()
+	o.Token, o.SID = r.Opener.NewToken()
+	o.Method, o.Terms = care.Smartcard, "1"
+	if held := r.Held(o.UID); len(held) > 0 {
 		o.Method, o.AuthenticatorID = held[0].Method, held[0].ID
 	}
 	r.Write(func(tx *db.Tx) error { _, err := r.Opener.Open(tx, o); return err })
-	return token
+	return o.Token
 }
