@@ -27,6 +27,7 @@ type commands struct {
 	RP               rpCommand      `cmd:"" name:"rp" help:"Look after the relying parties: the services that people sign in to."`
 	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
 	Keys             keysCommand    `cmd:"" help:"Show and rotate the keys that sign tokens."`
+	SharedComputer   sharedCommand  `cmd:"" name:"shared-computer" help:"Print a link that marks computers which people share."`
 	Version          versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -1,7 +1,8 @@
 // Package account is the way of a worker who looks after their own care
 // identity: home page, profile, email address, authenticators, password,
 // recovery codes, where they are signed in; and the doors that must open without
-// a sign-in: signing out, "Not you?", "this wasn't me", a forgotten password.
+// a sign-in: signing out, "Not you?", "this wasn't me", a forgotten password, the
+// mark of a shared computer.
 //
 // A browser comes in, signed in or on one of those doors. It leaves with a page,
 // or for a neighbour's address: /signin, /register, /help. This room changes no
@@ -53,6 +54,7 @@ type Options struct {
 	Gate      *gate.Gate
 	Sessions  *session.Sessions
 	Devices   *session.Devices
+	Computers *session.Computers
 	Directory *relyingparty.Directory
 	// Services returns the relying parties that got something from a session.
 	Services     func(tx *db.Tx, sid string) (clientIDs []string, err error)
@@ -133,6 +135,8 @@ func (a *Account) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /signout", a.visitor(a.postSignout))
 	mux.HandleFunc("GET /not-you", a.visitor(a.notYou))
 	mux.HandleFunc("POST /not-you", a.visitor(a.postNotYou))
+	mux.HandleFunc("GET "+pathShared, a.visitor(a.sharedComputer))
+	mux.HandleFunc("POST "+pathShared, a.visitor(a.postSharedComputer))
 	mux.HandleFunc("GET /not-me", a.visitor(a.notMe))
 	mux.HandleFunc("POST /not-me", a.visitor(a.postNotMe))
 	mux.HandleFunc("GET /not-me/done", a.visitor(a.notMeDone))

@@ -45,6 +45,9 @@ type house struct {
 	services map[string][]string
 }
 
+// shared is where all computers are shared.
+var shared = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	rig := gatetest.Empty(t, organisation.Schema, access.Schema, notice.Schema, relyingparty.Schema)
@@ -53,7 +56,7 @@ func newHouse(t *testing.T) *house {
 	kit := pagetest.Kit(t)
 	h.Account = New(Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Gate: rig.Gate, Sessions: rig.Sessions, Devices: session.NewDevices(rig.Ring, rand.Reader),
-		Directory:    relyingparty.NewDirectory(rig.DB),
+		Computers: session.NewComputers(rig.Ring, shared, rig.DB.Now), Directory: relyingparty.NewDirectory(rig.DB),
 		Services:     func(_ *db.Tx, sid string) ([]string, error) { return h.services[sid], nil },
 		Requirements: requirements, App: rig.App, MailCode: rig.MailCode, Recovery: rig.Recovery,
 		Frames: func(_ context.Context, sid string) ([]string, error) {

@@ -176,7 +176,11 @@ type verdict struct {
 // judge is the rule of the authorization endpoint: which sign-in is good enough
 // for a request. asked is when this very request first sent the person to sign
 // in, or zero.
+//
+// On a shared computer each request asks for a sign-in of its own, as with
+// prompt=login (decision 8).
 func (req request) judge(s *session.Session, asked, now time.Time) verdict {
+	req.again = req.again || s != nil && s.Shared
 	acr, ok := req.satisfied(s, req.after(now, asked))
 	switch {
 	case !ok, req.unanswered(asked):
@@ -209,7 +213,7 @@ func silence(code string) *refusal {
 // satisfied returns the first class that the session meets, and false if it
 // meets none or there is no session.
 func (req request) satisfied(s *session.Session, after time.Time) (care.ACR, bool) {
-	if s == nil || s.AuthTime.Before(after) || !slices.Contains(req.rp.Methods, s.Method) {
+	if s == nil || !s.Serves(req.rp.ClientID) || s.AuthTime.Before(after) || !slices.Contains(req.rp.Methods, s.Method) {
 		return "", false
 	}
 	for _, acr := range req.acrs {

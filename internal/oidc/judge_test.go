@@ -164,6 +164,44 @@ func checkVerdict(t *testing.T, what string, class care.ACR, req request, is ver
 	}
 }
 
+// TestOnASharedComputerEveryRequestIsSignedInFor is decision 8: no single
+// sign-on outlives one relying party's sign-in.
+func TestOnASharedComputerEveryRequestIsSignedInFor(t *testing.T) {
+	now := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		prompt, client string
+		// since and age are how long ago the request sent the person to sign in
+		// (negative: never), and how long ago they did.
+		since, age time.Duration
+		want       bool
+	}{
+		"signed in for it":                          {"", "ers", time.Minute, time.Second, true},
+		"signed in for it, with consent":            {"consent", "ers", time.Minute, time.Second, true},
+		"signed in for another request":             {"", "ers", -1, time.Second, false},
+		"signed in before it asked":                 {"", "ers", time.Minute, 2 * time.Minute, false},
+		"nobody may be asked":                       {"none", "ers", -1, time.Second, false},
+		"signed in for another relying party":       {"", "ncrs", -1, time.Second, false},
+		"signed in for another in the meantime":     {"", "ncrs", time.Minute, time.Second, false},
+		"signed in for Carekey's own pages":         {"", "", -1, time.Second, false},
+		"the request is opened again an hour later": {"", "ers", time.Hour, 59 * time.Minute, false},
+	} {
+		req := requestFor(t, care.AAL2OrAAL3Any, c.prompt, "", "")
+		req.rp.ClientID = "ers"
+		var asked time.Time
+		if c.since >= 0 {
+			asked = now.Add(-c.since)
+		}
+		s := session.Session{
+			UID: "555000100101", Method: care.AuthenticatorApp, AAL: care.AAL2, AuthTime: now.Add(-c.age), Client: c.client, Shared: true,
+		}
+		is := req.judge(&s, asked, now)
+		checkVerdict(t, name, care.AAL2OrAAL3Any, req, is, c.want)
+		if is.missing != nil && s.Satisfies(*is.missing) {
+			t.Errorf("%s: the sign-in room would be content with the session there is", name)
+		}
+	}
+}
+
 // OpenID Connect Core section 3.1.2.1: acr_values in order of preference.
 func TestOfSeveralClassesTheFirstThatIsMetCounts(t *testing.T) {
 	now := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)

@@ -47,6 +47,7 @@ type House struct {
 	Throttle     *throttle.Throttle
 	Sessions     *session.Sessions
 	Devices      *session.Devices
+	Computers    *session.Computers
 	Requirements *journey.Requirements
 	App          *app.App
 	MailCode     *mailcode.MailCode
@@ -117,6 +118,7 @@ func (h *House) furnish(ctx context.Context) error {
 	}
 	h.Sessions = sessions
 	h.Devices = session.NewDevices(h.Ring, h.Random)
+	h.Computers = session.NewComputers(h.Ring, h.Config.SharedComputers, h.DB.Now)
 	h.Requirements = journey.NewRequirements(h.Ring, h.DB.Now)
 	h.Fetch = fetch.New(fetch.Options{Allow: h.Config.OutgoingAllow})
 	h.Directory = relyingparty.NewDirectory(h.DB)

@@ -71,7 +71,7 @@ func (s *site) routes() {
 	s.kit.Routes(s.mux)
 	s.provider.Routes(s.mux)
 	signin.New(signin.Options{
-		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices, Computers: h.Computers,
 		Requirements: h.Requirements, Directory: h.Directory, BaseURL: h.Config.BaseURL, Network: web.Client,
 		Terms: s.terms, Random: h.Random,
 	}).Routes(s.mux)
@@ -90,7 +90,7 @@ func (s *site) routes() {
 	}).Routes(s.mux)
 	account.New(account.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
-		Directory: h.Directory, Services: grant.Clients,
+		Computers: h.Computers, Directory: h.Directory, Services: grant.Clients,
 		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Recovery: h.Recovery,
 		Frames: s.provider.SignOutFrames, Network: web.Client, Random: h.Random,
 	}).Routes(s.mux)

@@ -49,7 +49,7 @@ func (s *SignIn) start(w http.ResponseWriter, r *http.Request) {
 	offered := req.Offers()
 	// Who asks for the page by name gets it. Its form keeps the word, so that a
 	// mistake there comes back to the page too.
-	if r.URL.Query().Get("choose") == "" {
+	if r.URL.Query().Get("choose") == "" && !s.shared(r) {
 		if m := remembered(r, req.ACR); available(m) && slices.Contains(offered, m) {
 			s.begin(w, r, req, m)
 			return
@@ -79,6 +79,8 @@ type methodData struct {
 	Choices     []page.Choice
 	// None: nothing on the page can be used here.
 	None bool
+	// Shared: no choice is remembered on this computer (decision 8).
+	Shared bool
 }
 
 func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, req care.Requirement, chosen string, errs []page.FieldError) {
@@ -87,7 +89,7 @@ func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, 
 		s.Kit.Fault(w, r, err)
 		return
 	}
-	data := methodData{Requirement: sealed, Service: req.Service, None: true}
+	data := methodData{Requirement: sealed, Service: req.Service, None: true, Shared: s.shared(r)}
 	for _, m := range req.Offers() {
 		choice := page.Choice{Value: string(m), Label: m.Label(), Hint: help[m]}
 		if available(m) {
@@ -124,7 +126,7 @@ func (s *SignIn) choose(w http.ResponseWriter, r *http.Request) {
 		s.methodPage(w, r, http.StatusUnprocessableEntity, req, form.Get("method"), []page.FieldError{problem})
 		return
 	}
-	if form.Get("remember") != "" {
+	if form.Get("remember") != "" && !s.shared(r) {
 		remember(w, req.ACR, m, rememberLife)
 	} else {
 		remember(w, req.ACR, m, -1)
@@ -155,6 +157,9 @@ func (s *SignIn) cancel(w http.ResponseWriter, r *http.Request) {
 	}
 	page.SeeOther(w, r, back)
 }
+
+// shared reports whether people share the computer.
+func (s *SignIn) shared(r *http.Request) bool { return s.Computers.Shared(r, s.Network(r)) }
 
 // rememberCookie is the cookie of a remembered choice: one for each acr class,
 // as CIS2 has them (domain, 1.11). It holds the method and nothing more.

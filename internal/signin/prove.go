@@ -144,7 +144,7 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 		var admitted gate.Admitted
 		admitted, err = s.Gate.SignIn(r.Context(), gate.Admission{
 			Proofs: []credential.Proof{proof}, Requirement: t.State.Requirement,
-			Terms: s.Terms(), Previous: session.Token(r), Browser: session.BrowserName(r.UserAgent()),
+			Terms: s.Terms(), Previous: session.Token(r), Browser: session.BrowserName(r.UserAgent()), Shared: s.shared(r),
 		})
 		if err == nil {
 			s.admit(w, r, t, admitted)
@@ -162,6 +162,10 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 // admit gives the browser its session and sends it on.
 func (s *SignIn) admit(w http.ResponseWriter, r *http.Request, t trip, admitted gate.Admitted) {
 	session.SetCookie(w, admitted.Token)
+	if err := s.Computers.Renew(w, r); err != nil {
+		s.Kit.Fault(w, r, err)
+		return
+	}
 	if err := s.Devices.Remember(w, r, t.State.Email); err != nil {
 		s.Kit.Fault(w, r, err)
 		return

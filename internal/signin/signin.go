@@ -52,6 +52,7 @@ type Options struct {
 	Gate         *gate.Gate
 	Sessions     *session.Sessions
 	Devices      *session.Devices
+	Computers    *session.Computers
 	Requirements *journey.Requirements
 	Directory    *relyingparty.Directory
 	// BaseURL is our own address.

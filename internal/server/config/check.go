@@ -56,6 +56,7 @@ func (l *loader) config(f file) *Config {
 	}
 	c.TrustedProxies = l.networks("trusted_proxies", f.TrustedProxies)
 	c.ThrottleExempt = l.networks("throttle.exempt_networks", f.Throttle.ExemptNetworks)
+	c.SharedComputers = l.networks("shared_computers.networks", f.SharedComputers.Networks)
 	c.OutgoingAllow = l.networks("outgoing.allow_networks", f.Outgoing.AllowNetworks)
 	c.Sessions = Sessions{
 		AAL2Idle:  l.duration("sessions.aal2_idle", f.Sessions.AAL2Idle, session.MostAAL2.Idle),

@@ -46,6 +46,8 @@ type Config struct {
 	Signing     Signing
 	// ThrottleExempt are networks whose failures are not counted by network.
 	ThrottleExempt []netip.Prefix
+	// SharedComputers are networks whose computers people share.
+	SharedComputers []netip.Prefix
 	// OutgoingAllow are networks that relying parties' addresses may lie in
 	// although they are not public.
 	OutgoingAllow []netip.Prefix

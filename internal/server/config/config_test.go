@@ -31,6 +31,7 @@ sessions: {aal2_idle: 30m, aal2_total: 8h, aal3_idle: 10m, aal3_total: 10h}
 throttle: {exempt_networks: [192.0.2.0/24]}
 outgoing: {allow_networks: [10.0.0.0/8]}
 signing: {rotate_every: 720h, publish_before: 2h}
+shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
 `
 
 func environment(variables ...string) config.Environment {
@@ -72,6 +73,8 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		ThrottleExempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		OutgoingAllow:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour},
+
+		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -98,6 +101,7 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_PASSWORDS_BLOCK_LIST_FILE=/etc/carekey/leaked",
 		"CAREKEY_SESSIONS_AAL2_IDLE=30m", "CAREKEY_SESSIONS_AAL2_TOTAL=8h", "CAREKEY_SESSIONS_AAL3_IDLE=10m", "CAREKEY_SESSIONS_AAL3_TOTAL=10h",
 		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
+		"CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {
 		t.Fatal(err)

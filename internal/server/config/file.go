@@ -57,6 +57,9 @@ type file struct {
 	Throttle struct {
 		ExemptNetworks []string `yaml:"exempt_networks"`
 	} `yaml:"throttle"`
+	SharedComputers struct {
+		Networks []string `yaml:"networks"`
+	} `yaml:"shared_computers"`
 	Outgoing struct {
 		AllowNetworks []string `yaml:"allow_networks"`
 	} `yaml:"outgoing"`
@@ -109,6 +112,7 @@ func (f *file) settings() []setting {
 		{"connection_manager.base_url", &f.ConnectionManager.BaseURL},
 		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},
+		{"shared_computers.networks", &f.SharedComputers.Networks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}
 }
