@@ -24,12 +24,13 @@ func (s *Sessions) touch(ctx context.Context, found *Session, now time.Time) err
 	}
 	recorded := make(chan error, 1)
 	go func() {
-		defer s.touching.Delete(id)
-		recorded <- s.db.Write(ctx, func(tx *db.Tx) error {
+		err := s.db.Write(ctx, func(tx *db.Tx) error {
 			_, err := tx.Exec(`UPDATE session SET last_seen = $1, idle_until = $2 WHERE id = $3 AND ended_at = 0`,
 				db.Micros(now), db.Micros(idle), []byte(id))
 			return err
 		})
+		s.touching.Delete(id) // before the answer: the reader's next page may come at once
+		recorded <- err
 	}()
 	patience := time.NewTimer(touchWithin)
 	defer patience.Stop()
