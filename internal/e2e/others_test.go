@@ -128,7 +128,8 @@ OIDCInfoHook userinfo id_token
 </Location>
 `
 
-// TestApacheWorksUnchanged signs in with Debian's mod_auth_openidc.
+// TestApacheWorksUnchanged signs in with Debian's mod_auth_openidc, and has it
+// told of the sign-out.
 func TestApacheWorksUnchanged(t *testing.T) {
 	o := newTown(t, "")
 	home, port := localhost(t)
@@ -148,4 +149,11 @@ func TestApacheWorksUnchanged(t *testing.T) {
 	if info := fields(t, body); in(info, "userinfo", "email") != o.worker.email || in(info, "id_token", "sub") != o.worker.uid {
 		t.Errorf("Apache knows %s", body)
 	}
+
+	// Signing out at Carekey reaches Apache by back-channel.
+	o.person.Get("/cim/").Submit("/signout", nil)
+	eventually(t, "Apache is told that the session is over", func() bool {
+		res, _ := o.visit(home + "/protected/oidc?info=json")
+		return res.StatusCode == http.StatusUnauthorized
+	})
 }
