@@ -16,6 +16,8 @@ run: build ## Build everything and start Carekey with demo data on http://localh
 
 build: assets ## Put the programs in bin/
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	@if command -v $(CC) >/dev/null 2>&1; then CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/carekey-hsm; \
+		else echo "no C compiler: bin/carekey-hsm, for keys in an HSM, is left out"; fi
 
 assets: $(ASSETS) ## Fetch the page components and put them where they are embedded
 

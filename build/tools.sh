@@ -17,6 +17,9 @@ if [ "${1:-build}" = test ]; then
 	need oathtool oathtool
 	need apache2 apache2
 	[ -e /usr/lib/apache2/modules/mod_auth_openidc.so ] || missing="$missing libapache2-mod-auth-openidc"
+	need gcc gcc
+	need softhsm2-util softhsm2
+	[ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 	[ -x /usr/lib/postgresql/15/bin/postgres ] || command -v postgres >/dev/null 2>&1 || missing="$missing postgresql"
 	fc-list 2>/dev/null | grep -qi liberation || missing="$missing fontconfig fonts-liberation"
 fi

@@ -23,7 +23,7 @@ const (
 // lower lines only. Rooms below a named room belong to its line.
 var lines = [][]string{
 	{"internal/care"},
-	{"internal/fault", "internal/db", "internal/keys", "internal/page", "internal/yamldoc"},
+	{"internal/fault", "internal/db", "internal/keys", "internal/hsm", "internal/page", "internal/yamldoc"},
 	{"internal/journey", "internal/throttle", "internal/lease", "internal/audit", "internal/outbox", "internal/fetch"},
 	{"internal/person", "internal/access", "internal/organisation", "internal/relyingparty", "internal/notice", "internal/terms"},
 	{"internal/credential", "internal/session"},

@@ -54,7 +54,7 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	}
 	s.provider, err = oidc.New(ctx, oidc.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Sessions: h.Sessions, Requirements: h.Requirements,
-		Directory: h.Directory, Outbox: h.Outbox, BaseURL: h.Config.BaseURL, Schedule: h.Config.Signing.Schedule(),
+		Directory: h.Directory, Outbox: h.Outbox, BaseURL: h.Config.BaseURL, Schedule: h.Config.Signing.Schedule(), HSM: h.signingHSM(),
 		Random: h.Random, Fetch: h.Fetch, Registration: h.Config.DynamicRegistration, Network: web.Client, Record: s.record, Log: h.Log,
 	})
 	if err != nil {

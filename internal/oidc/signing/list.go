@@ -63,7 +63,7 @@ func describe(k stored, now time.Time) Key {
 	switch {
 	case past(k.withdrawn, now), !k.withdrawn.IsZero() && !k.from.Before(k.withdrawn): // the latter will never sign
 		key.State = Withdrawn
-	case now.Before(k.from):
+	case now.Before(k.from) && !past(k.stops, now):
 		key.State = Coming
 	case k.signs(now):
 		key.State = Signing

@@ -102,11 +102,14 @@ func (r *Rotation) RunSchedule(ctx context.Context) error {
 // within the publishing time, or when it is not kept where new keys are.
 func (r *Rotation) due(last stored, now time.Time) bool {
 	if now.Before(last.from) {
-		return false // it is itself the successor
+		return r.beyondReach(last) // else it is itself the successor
 	}
-	elsewhere := r.HSM != nil && last.label == ""
+	elsewhere := (r.HSM != nil) != (last.label != "")
 	return elsewhere || past(last.withdrawn, now) || !now.Before(last.from.Add(r.Schedule.Every-r.Schedule.Publish))
 }
+
+// beyondReach reports whether a key is in an HSM that is no longer used.
+func (r *Rotation) beyondReach(k stored) bool { return r.HSM == nil && k.label != "" }
 
 // Rotate makes the next key for an algorithm. It fails with ErrUnderWay if
 // there is one that does not sign yet.
@@ -119,7 +122,7 @@ func (r *Rotation) Rotate(ctx context.Context, d Demand) (Key, error) {
 		generation := int64(1)
 		if last := newest(all, d.Algorithm); last != nil {
 			generation = last.generation + 1
-			if r.DB.Now().Before(last.from) && !d.Leaked {
+			if r.DB.Now().Before(last.from) && !d.Leaked && !r.beyondReach(*last) {
 				return describe(*last, r.DB.Now()), ErrUnderWay
 			}
 		}
@@ -166,7 +169,7 @@ func (r *Rotation) next(ctx context.Context, k stored, after time.Duration, leak
 		return &k, nil
 	}
 	if k.label != "" && !errors.Is(err, db.ErrUncertain) {
-		err = errors.Join(err, r.HSM.Destroy(ctx, k.label))
+		err = errors.Join(err, r.HSM.Destroy(ctx, k.label, k.algorithm))
 	}
 	return nil, err
 }
@@ -231,11 +234,11 @@ func (r *Rotation) unseal(k stored) (crypto.Signer, error) {
 // destroy ends the private half of a key that has left the public set: what is
 // gone cannot be stolen from a backup later.
 func (r *Rotation) destroy(ctx context.Context, k stored) error {
+	if r.beyondReach(k) {
+		return nil // it ended with its HSM
+	}
 	if k.label != "" {
-		if r.HSM == nil {
-			return nil // given up with its HSM
-		}
-		if err := r.HSM.Destroy(ctx, k.label); err != nil {
+		if err := r.HSM.Destroy(ctx, k.label, k.algorithm); err != nil {
 			return fmt.Errorf("destroying signing key %s: %w", k.kid, err)
 		}
 	}

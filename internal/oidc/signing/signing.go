@@ -88,7 +88,7 @@ type HSM interface {
 	// Signer signs with the key of that label.
 	Signer(label string, algorithm jose.SignatureAlgorithm, public crypto.PublicKey) crypto.Signer
 	// Destroy deletes a key; one that is not there is no error.
-	Destroy(ctx context.Context, label string) error
+	Destroy(ctx context.Context, label string, algorithm jose.SignatureAlgorithm) error
 }
 
 func (o Options) complete() Options {

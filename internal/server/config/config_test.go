@@ -30,7 +30,7 @@ passwords: {memory_kib: 65536, time: 3, threads: 2, pool: 4, block_list_file: /e
 sessions: {aal2_idle: 30m, aal2_total: 8h, aal3_idle: 10m, aal3_total: 10h}
 throttle: {exempt_networks: [192.0.2.0/24]}
 outgoing: {allow_networks: [10.0.0.0/8]}
-signing: {rotate_every: 720h, publish_before: 2h}
+signing: {rotate_every: 720h, publish_before: 2h, hsm_socket: /run/carekey-hsm/signing.sock}
 shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
 `
 
@@ -72,7 +72,7 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		Sessions:       config.Sessions{AAL2Idle: 30 * time.Minute, AAL2Total: 8 * time.Hour, AAL3Idle: 10 * time.Minute, AAL3Total: 10 * time.Hour},
 		ThrottleExempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		OutgoingAllow:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour},
+		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour, HSMSocket: "/run/carekey-hsm/signing.sock"},
 
 		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
 	}
@@ -100,7 +100,7 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_PASSWORDS_MEMORY_KIB=65536", "CAREKEY_PASSWORDS_TIME=3", "CAREKEY_PASSWORDS_THREADS=2", "CAREKEY_PASSWORDS_POOL=4",
 		"CAREKEY_PASSWORDS_BLOCK_LIST_FILE=/etc/carekey/leaked",
 		"CAREKEY_SESSIONS_AAL2_IDLE=30m", "CAREKEY_SESSIONS_AAL2_TOTAL=8h", "CAREKEY_SESSIONS_AAL3_IDLE=10m", "CAREKEY_SESSIONS_AAL3_TOTAL=10h",
-		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
+		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_SIGNING_HSM_SOCKET=/run/carekey-hsm/signing.sock", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
 		"CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {
@@ -157,6 +157,7 @@ func TestEachMistakeIsOneLineThatSaysWhatToMend(t *testing.T) {
 		"stale sets":         {"publish_before: 2h", "publish_before: 14m", `:16: signing.publish_before: 14m0s is too short: relying parties keep the old set of keys for minutes, so 15m0s is the least`},
 		"hurried rotation":   {"rotate_every: 720h", "rotate_every: 3h", `:16: signing.rotate_every: 3h0m0s is too short: twice signing.publish_before (2h0m0s) is the least`},
 		"late rotation":      {"rotate_every: 720h", "rotate_every: 20000h", `:16: signing.rotate_every: 20000h0m0s is too long: two years (17520h0m0s) are the most`},
+		"socket":             {"hsm_socket: /run/", "hsm_socket: run/", `:16: signing.hsm_socket: a socket looks like /run/carekey-hsm/signing.sock, not "run/carekey-hsm/signing.sock"`},
 		"no days":            {"rotate_every: 720h", "rotate_every: 30d", `:16: signing.rotate_every: a time looks like 15m or 2160h, not "30d"`},
 		"database":           {"postgres://carekey@db", "mysql://carekey:secret@db", `:5: database.url: begins with sqlite: or postgres://`},
 	} {

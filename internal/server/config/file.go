@@ -53,6 +53,7 @@ type file struct {
 	Signing struct {
 		RotateEvery   string `yaml:"rotate_every"`
 		PublishBefore string `yaml:"publish_before"`
+		HSMSocket     string `yaml:"hsm_socket"`
 	} `yaml:"signing"`
 	Throttle struct {
 		ExemptNetworks []string `yaml:"exempt_networks"`
@@ -109,6 +110,7 @@ func (f *file) settings() []setting {
 		{"sessions.aal3_total", &f.Sessions.AAL3Total},
 		{"signing.rotate_every", &f.Signing.RotateEvery},
 		{"signing.publish_before", &f.Signing.PublishBefore},
+		{"signing.hsm_socket", &f.Signing.HSMSocket},
 		{"connection_manager.base_url", &f.ConnectionManager.BaseURL},
 		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},

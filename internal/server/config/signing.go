@@ -1,17 +1,21 @@
 package config
 
 import (
+	"path/filepath"
 	"time"
 
 	"carekey.dev/carekey/internal/oidc/signing"
 )
 
-// Signing says when the keys that sign tokens follow one another.
+// Signing says when the keys that sign tokens follow one another, and where
+// they are kept.
 type Signing struct {
 	// RotateEvery is how long a key signs, PublishBefore how long it is
 	// published before that. 0 is the default of signing.Schedule.
 	RotateEvery   time.Duration
 	PublishBefore time.Duration
+	// HSMSocket is the socket of carekey-hsm, "" for keys in the database.
+	HSMSocket string
 }
 
 // Schedule returns the times for the keys.
@@ -27,6 +31,10 @@ func (l *loader) signing(f file) Signing {
 	s := Signing{
 		RotateEvery:   l.span("signing.rotate_every", f.Signing.RotateEvery),
 		PublishBefore: l.span("signing.publish_before", f.Signing.PublishBefore),
+		HSMSocket:     f.Signing.HSMSocket,
+	}
+	if s.HSMSocket != "" && !filepath.IsAbs(s.HSMSocket) {
+		l.wrong("signing.hsm_socket", "a socket looks like /run/carekey-hsm/signing.sock, not %q", s.HSMSocket)
 	}
 	every, publish := s.RotateEvery, s.PublishBefore
 	if every == 0 {
