@@ -62,6 +62,20 @@ var (
 		Next:     "Sign in to that service again.",
 		Desk:     "The refresh token was used before, revoked, made for another relying party or key, or what it goes on with has ended: the session, the person's identity, their chosen role, or the relying party's right to refresh tokens. The log line says which. A refresh token that is used twice revokes all that came from its sign-in.",
 	}
+	ProofRefused = &Kind{
+		Number: 532, Name: "DPoP proof refused", Status: http.StatusBadRequest,
+		Title:    "The service could not prove that your sign-in is in its hands",
+		Sentence: "The service that you came from could not show the key that your sign-in is bound to.",
+		Next:     "Go back to that service. If it happens again, tell its support team.",
+		Desk:     "A token request came with a DPoP proof that does not hold, or without one where the relying party is registered for it. The log line says which. If it is about iat, that relying party's clock is off by more than a minute; a proof that was used before was sent twice by its program, or copied by somebody.",
+	}
+	TokenProofRefused = &Kind{
+		Number: 533, Name: "DPoP proof of an access token refused", Status: http.StatusUnauthorized,
+		Title:    "The service could not prove that it may ask about you",
+		Sentence: "The service that you came from could not show the key that its permission is bound to.",
+		Next:     "Go back to that service. If it happens again, tell its support team.",
+		Desk:     "A userinfo request came with a DPoP proof that does not hold, or without one. The log line says which; see also 532.",
+	}
 	TokenQuestionRefused = &Kind{
 		Number: 531, Name: "introspection or revocation refused", Status: http.StatusBadRequest,
 		Title:    "The service asked something that we refused",

@@ -19,7 +19,7 @@ import (
 // sendCode sends the browser back to the relying party with a code.
 func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, req request, s *session.Session, acr care.ACR, role string, now time.Time) {
 	code := grant.Code{
-		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge,
+		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge, JKT: req.jkt,
 		ACR: acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: role,
 	}
 	if req.state != "" {

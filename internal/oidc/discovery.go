@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/oidc/dpop"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/relyingparty"
 )
@@ -46,6 +47,7 @@ type metadata struct {
 	TokenAlgs     []string   `json:"token_endpoint_auth_signing_alg_values_supported"` // RFC 8414 section 2: REQUIRED with private_key_jwt
 	AskAlgs       []string   `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevokeAlgs    []string   `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgs      []string   `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
 	PKCE          []string   `json:"code_challenge_methods_supported"`
 
 	ResponseIssuer   bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
@@ -103,6 +105,7 @@ func describe(issuer, registration string) ([]byte, error) {
 		TokenAlgs:      assertionAlgs,
 		AskAlgs:        assertionAlgs,
 		RevokeAlgs:     assertionAlgs,
+		DPoPAlgs:       dpop.Algorithms(),
 		PKCE:           []string{"S256"},
 		ResponseIssuer: true, ClaimsParameter: true,
 		signOutMetadata: describeSignOut(issuer),

@@ -108,6 +108,7 @@ type Options struct {
 type Provider struct {
 	Options
 	issuer  string
+	origins []string // where the endpoints are reached
 	keys    *signing.Keys
 	clients *clientauth.Authenticator
 	// clientKeys verifies what relying parties signed.
@@ -150,7 +151,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Provider{
-		Options: o, issuer: issuer, keys: signer,
+		Options: o, issuer: issuer, origins: []string{strings.TrimSuffix(issuer, RealmPath)}, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
 		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery), schemas: schemas,
@@ -163,7 +164,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.clients = clientauth.New(clientauth.Options{
 		ByID: p.byID, Keys: p.clientKeys,
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
-		Origins: []string{strings.TrimSuffix(issuer, RealmPath)}, Now: o.DB.Now,
+		Origins: p.origins, Now: o.DB.Now,
 	})
 	p.signOuts = p.newSignOuts()
 	return p, nil

@@ -31,27 +31,15 @@ func (p *Provider) refresh(r *http.Request, caller clientauth.Caller, form url.V
 	if e != nil {
 		return tokens{}, e
 	}
-	bought, e := p.buy(grantRefresh, caller.RP, token.Code, scopes)
+	bought, e := p.buy(r, grantRefresh, caller, token.Code, scopes)
 	if e != nil {
 		return tokens{}, e
 	}
-	renewal := renewal{purchase: &bought, from: token, rotate: rotates(caller.RP), name: keys.Token(p.Random, tokenBytes)}
+	renewal := renewal{purchase: &bought, old: token, rotate: rotates(caller.RP), name: keys.Token(p.Random, tokenBytes)}
 	why := token.Check(caller.RP.ClientID, bought.token.Binding)
 	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
-		if e, err = admit(tx, caller); err != nil {
-			return err
-		}
-		if e != nil {
-			return bought.record(tx, unauthenticated, e)
-		}
-		reason, err := renewal.renew(tx, why)
-		if err != nil {
-			return err
-		}
-		if reason != nil {
-			e = badRefresh("invalid_grant", reason.Error())
-		}
-		return bought.record(tx, caller.RP.ClientID, e)
+		e, err = bought.settle(tx, badRefresh, func() (error, error) { return renewal.renew(tx, why) })
+		return err
 	})
 	if err != nil {
 		return tokens{}, unavailable(err)
@@ -102,7 +90,7 @@ func refreshScopes(rp relyingparty.RelyingParty, granted, wanted []string) ([]st
 // renewal is the use of a refresh token.
 type renewal struct {
 	*purchase
-	from   grant.Refresh
+	old    grant.Refresh
 	rotate bool
 	// name is what the purchase is stored under if the token is not used up.
 	name string
@@ -125,7 +113,7 @@ func (n renewal) renew(tx *db.Tx, why error) (refused, err error) {
 		return grant.ErrRoleGone, nil
 	}
 	n.at = tx.Now()
-	n.expires, refused, err = grant.Renew(tx, n.from, n.token, n.rotate, n.name)
+	n.expires, refused, err = grant.Renew(tx, n.old, n.token, n.rotate, n.name)
 	return refused, err
 }
 

@@ -55,6 +55,8 @@ type request struct {
 	// maxAge is how long ago the sign-in may have been; negative for any time.
 	maxAge    time.Duration
 	challenge string
+	// jkt is the DPoP key that alone may redeem the code, or "".
+	jkt       string
 	loginHint care.Email
 	role      care.RoleWish
 	// subject is the person who must have signed in, or "" for anybody.
@@ -66,7 +68,7 @@ type request struct {
 // 6749 section 3.1).
 var parameters = []string{
 	"response_type", "response_mode", "scope", "state", "nonce", "acr_values", "max_age",
-	"code_challenge", "code_challenge_method", "login_hint", "id_token_hint", "claims",
+	"code_challenge", "code_challenge_method", "login_hint", "id_token_hint", "claims", "dpop_jkt",
 }
 
 // parse reads an authorization request. Who asks and where to go back to have
@@ -92,7 +94,7 @@ func parse(query url.Values, rp relyingparty.RelyingParty) (request, *refusal) {
 	if req.nonce = query.Get("nonce"); len(req.nonce) > maxNonce {
 		return req, invalidRequest("nonce is longer than 1024 characters")
 	}
-	for _, step := range []func(url.Values) *refusal{req.parsePrompt, req.parseMaxAge, req.parseChallenge} {
+	for _, step := range []func(url.Values) *refusal{req.parsePrompt, req.parseMaxAge, req.parseChallenge, req.parseKey} {
 		if e := step(query); e != nil {
 			return req, e
 		}
@@ -211,5 +213,14 @@ func (req *request) parseChallenge(query url.Values) *refusal {
 		return invalidRequest("code_challenge must be the SHA-256 of the verifier in base64url without padding")
 	}
 	req.challenge = challenge
+	return nil
+}
+
+// parseKey reads dpop_jkt, the thumbprint of a DPoP key (RFC 9449 section 10).
+func (req *request) parseKey(query url.Values) *refusal {
+	req.jkt = query.Get("dpop_jkt")
+	if sum, err := base64.RawURLEncoding.DecodeString(req.jkt); err != nil || len(sum) != 32 && req.jkt != "" {
+		return invalidRequest("dpop_jkt must be the SHA-256 thumbprint of a JWK in base64url without padding")
+	}
 	return nil
 }

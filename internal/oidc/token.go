@@ -142,8 +142,9 @@ func (p *Provider) grant(r *http.Request, caller clientauth.Caller, form url.Val
 // purchase is what a code or a refresh token buys.
 type purchase struct {
 	// by is the grant type.
-	by string
-	rp relyingparty.RelyingParty
+	by     string
+	caller clientauth.Caller
+	from   sender
 	// code is the sign-in that the tokens go back to.
 	code  grant.Code
 	token grant.Token
@@ -158,14 +159,18 @@ type purchase struct {
 }
 
 // buy prepares a purchase.
-func (p *Provider) buy(by string, rp relyingparty.RelyingParty, code grant.Code, scopes []string) (purchase, *refusal) {
+func (p *Provider) buy(r *http.Request, by string, caller clientauth.Caller, code grant.Code, scopes []string) (purchase, *refusal) {
+	from, e := p.senderOf(r, caller)
+	if e != nil {
+		return purchase{}, e
+	}
 	id, err := uuid.NewRandomFromReader(p.Random)
 	if err != nil {
 		return purchase{}, unavailable(err)
 	}
 	return purchase{
-		by: by, rp: rp, code: code,
-		token: grant.Token{Text: keys.Token(p.Random, tokenBytes), Life: tokenLife(rp), Scopes: scopes},
+		by: by, caller: caller, from: from, code: code,
+		token: grant.Token{Text: keys.Token(p.Random, tokenBytes), Life: tokenLife(caller.RP), Scopes: scopes, Binding: from.Binding},
 		// The claim auditTrackingId is a UUID and the number of the event in its
 		// trail, which is the first. The audit entry has it too.
 		tracking: id.String() + "-1",
@@ -196,27 +201,15 @@ func (p *Provider) redeem(r *http.Request, caller clientauth.Caller, form url.Va
 	if err != nil {
 		return tokens{}, badToken("invalid_grant", err.Error())
 	}
-	bought, e := p.buy(grantCode, caller.RP, code, code.Scopes)
+	bought, e := p.buy(r, grantCode, caller, code, code.Scopes)
 	if e != nil {
 		return tokens{}, e
 	}
 	bought.nonce, bought.codeHash = code.Nonce, signing.HalfHash(text)
 	why := code.Check(caller.RP.ClientID, form.Get("redirect_uri"), form.Get("code_verifier"), bought.token.JKT)
 	err = p.DB.Write(r.Context(), func(tx *db.Tx) error {
-		if e, err = admit(tx, caller); err != nil {
-			return err
-		}
-		if e != nil {
-			return bought.record(tx, unauthenticated, e)
-		}
-		reason, err := bought.redeem(tx, why)
-		if err != nil {
-			return err
-		}
-		if reason != nil {
-			e = badToken("invalid_grant", reason.Error())
-		}
-		return bought.record(tx, caller.RP.ClientID, e)
+		e, err = bought.settle(tx, badToken, func() (error, error) { return bought.redeem(tx, why) })
+		return err
 	})
 	if err != nil {
 		return tokens{}, unavailable(err)
@@ -231,6 +224,31 @@ func (p *Provider) redeem(r *http.Request, caller clientauth.Caller, form url.Va
 		}
 	}
 	return p.sign(bought)
+}
+
+// settle is the transaction of a purchase: it uses up what the request was
+// authenticated and proven by, then what it buys with, and audits how that
+// ended. because makes the error of a refusal.
+func (b *purchase) settle(tx *db.Tx, because func(code, description string) *refusal, use func() (refused, err error)) (*refusal, error) {
+	e, err := admit(tx, b.caller)
+	if err != nil {
+		return nil, err
+	}
+	if e != nil {
+		return e, b.record(tx, unauthenticated, e)
+	}
+	refused, err := b.from.use(tx)
+	if err != nil {
+		return nil, err
+	}
+	if refused != nil {
+		e = badProof(refused.Error())
+	} else if refused, err = use(); err != nil {
+		return nil, err
+	} else if refused != nil {
+		e = because("invalid_grant", refused.Error())
+	}
+	return e, b.record(tx, b.caller.RP.ClientID, e)
 }
 
 // redeem uses the code up for a person who still signs in here. why is a
@@ -284,19 +302,19 @@ func (b *purchase) record(tx *db.Tx, actor string, e *refusal) error {
 // a transaction open (decision 17).
 func (p *Provider) sign(b purchase) (tokens, *refusal) {
 	answer := tokens{
-		AccessToken: b.token.Text, Scope: strings.Join(b.token.Scopes, " "), TokenType: "Bearer",
+		AccessToken: b.token.Text, Scope: strings.Join(b.token.Scopes, " "), TokenType: tokenType(b.token.Binding),
 		ExpiresIn: int(b.expires.Sub(b.at).Seconds()), RefreshToken: b.refreshToken, Nonce: b.nonce,
 	}
 	if !slices.Contains(b.token.Scopes, claims.OpenID) {
 		return answer, nil // a refresh asked for less (RFC 6749 section 6)
 	}
 	var err error
-	answer.IDToken, err = p.keys.Sign(jose.SignatureAlgorithm(b.rp.IDTokenAlgorithm()), "JWT", claims.ForIDToken(claims.SignIn{
+	answer.IDToken, err = p.keys.Sign(jose.SignatureAlgorithm(b.caller.RP.IDTokenAlgorithm()), "JWT", claims.ForIDToken(claims.SignIn{
 		Issuer: p.issuer, ClientID: b.code.ClientID, UID: b.code.UID, IDAssuranceLevel: b.identityAssurance,
 		AAL: b.code.AAL, Method: b.code.Method, ACR: b.code.ACR, SID: b.code.SID, Role: b.code.Role, Scopes: b.token.Scopes,
 		Nonce: b.nonce, AccessHash: signing.HalfHash(b.token.Text), CodeHash: b.codeHash, StateHash: b.code.StateHash,
 		TrackingID: b.tracking, Opaque: keys.Token(p.Random, opaqueBytes),
-		AuthTime: b.code.AuthTime, IssuedAt: b.at, Expires: b.expires, NumericLevels: b.rp.Quirks.NumericLevels,
+		AuthTime: b.code.AuthTime, IssuedAt: b.at, Expires: b.expires, NumericLevels: b.caller.RP.Quirks.NumericLevels,
 	}))
 	if err != nil {
 		return tokens{}, unavailable(err)

@@ -3,9 +3,7 @@ package oidc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -17,32 +15,25 @@ import (
 	"carekey.dev/carekey/internal/relyingparty"
 )
 
-// challengeRealm is the realm of our challenges.
-const challengeRealm = `Bearer realm="Carekey"`
-
 // userinfo tells who holds an access token about the person, as often as it
-// asks (wire rule 12). The token comes in the header alone, never in an address
-// (RFC 9700 section 4.3.2).
+// asks (wire rule 12).
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		w.Header().Set("WWW-Authenticate", challengeRealm) // RFC 6750 section 3.1: no error where no token was sent
-		p.fail(w, r, badBearer("an access token is missing: send it in the header Authorization: Bearer"), "")
-		return
+	token, e := p.presented(r, userinfoPath)
+	var about aboutPerson
+	if e == nil {
+		about, e = p.about(r.Context(), token)
 	}
-	about, e := p.about(r.Context(), token)
+	if e == nil {
+		e = p.spend(r, token)
+	}
 	if e != nil {
-		if e.code == "invalid_token" {
-			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s, error="invalid_token", error_description="%s"`, challengeRealm, e.description))
+		if e.fault.Kind == fault.TokenRefused || e.fault.Kind == fault.TokenProofRefused {
+			challenge(w, r, e)
 		}
 		p.fail(w, r, e, about.allowed.ClientID)
 		return
 	}
 	p.tell(w, r, about)
-}
-
-func badBearer(description string) *refusal {
-	return refuse(fault.TokenRefused, "invalid_token", description, nil)
 }
 
 // aboutPerson is what an access token gives access to.
@@ -53,15 +44,18 @@ type aboutPerson struct {
 }
 
 // about reads what the token's scopes allow to be told.
-func (p *Provider) about(ctx context.Context, token string) (about aboutPerson, e *refusal) {
+func (p *Provider) about(ctx context.Context, token presentedToken) (about aboutPerson, e *refusal) {
 	err := p.DB.Read(ctx, func(tx *db.Tx) error {
-		allowed, refused, err := grant.ByToken(tx, token)
+		allowed, refused, err := grant.ByToken(tx, token.text)
 		if err != nil {
 			return err
 		}
 		about, e = aboutPerson{allowed: allowed}, nil
 		if refused != nil {
 			e = badBearer(refused.Error())
+			return nil
+		}
+		if e = token.may(allowed.Binding); e != nil {
 			return nil
 		}
 		subject := claims.Subject{Role: allowed.Role, Scopes: allowed.Scopes}
