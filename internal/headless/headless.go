@@ -50,6 +50,7 @@ type Options struct {
 	App          *app.App
 	Gate         *gate.Gate
 	Devices      *session.Devices
+	Computers    *session.Computers
 	Requirements *journey.Requirements
 	Directory    *relyingparty.Directory
 	// Authorize answers an authorization request at AuthorizePath as it would

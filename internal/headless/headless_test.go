@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -177,6 +178,22 @@ func TestPromptLoginIsMetByThisSignIn(t *testing.T) {
 		if second["auth_time"].(float64) <= first["auth_time"].(float64) || first["sid"] != second["sid"] {
 			t.Errorf("%v: auth_time %v then %v, sid %v then %v", parameter, first["auth_time"], second["auth_time"], first["sid"], second["sid"])
 		}
+	}
+}
+
+// Decision 8 holds for scripts too: on a shared computer a sign-in is for one
+// request.
+func TestOnASharedComputerASignInIsForOneRequest(t *testing.T) {
+	h := open(t)
+	h.network = netip.MustParseAddr("203.0.113.8")
+	s := h.to(h.authorize())
+	done := s.signIn(amara)
+	s.goOn(done).code()
+	if in := h.Alive(done.body["tokenId"].(string)); in == nil || !in.Shared || in.Client != ers {
+		t.Errorf("the session is %+v", in)
+	}
+	if again := s.send(http.MethodGet, h.authorize("state", "s-2"), ""); !strings.HasPrefix(again.header.Get("Location"), "/signin?") {
+		t.Errorf("another request is answered without a sign-in: %d %s", again.status, again.header.Get("Location"))
 	}
 }
 

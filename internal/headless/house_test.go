@@ -20,6 +20,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/fetch"
 	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/headless"
 	"carekey.dev/carekey/internal/journey"
@@ -92,12 +93,13 @@ func furnish(t testing.TB, rig *gatetest.Rig) *house {
 	})
 	provider, err := oidc.New(t.Context(), oidc.Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Sessions: rig.Sessions, Requirements: h.request, Directory: directory,
-		BaseURL: h.server.URL, Random: rand.Reader, Record: record,
+		BaseURL: h.server.URL, Random: rand.Reader, Outbox: rig.Outbox, Fetch: fetch.New(fetch.Options{}), Record: record,
 	})
 	h.must(err)
 	provider.Routes(mux)
 	headless.New(headless.Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, App: rig.App, Gate: rig.Gate, Devices: session.NewDevices(rig.Ring, rand.Reader),
+		Computers:    session.NewComputers(rig.Ring, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, rig.DB.Now),
 		Requirements: h.request, Directory: directory, Authorize: mux, AuthorizePath: oidc.RealmPath + "/authorize",
 		BaseURL: h.server.URL, Network: func(*http.Request) netip.Addr { return h.network },
 		Terms: func() string { return "2026-10" }, Random: rand.Reader,

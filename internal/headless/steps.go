@@ -56,12 +56,16 @@ func (h *Headless) code(w http.ResponseWriter, r *http.Request, t trip, sent fil
 	}
 	admitted, err := h.Gate.SignIn(r.Context(), gate.Admission{
 		Proofs: []credential.Proof{proof}, Requirement: t.State.Requirement, Terms: h.Terms(), Previous: session.Token(r),
+		Browser: session.BrowserName(r.UserAgent()), Shared: h.Computers.Shared(r, h.Network(r)),
 	})
 	if err != nil {
 		return nil, err
 	}
 	session.SetCookie(w, admitted.Token)
 	if err := h.Devices.Remember(w, r, t.State.Email); err != nil {
+		return nil, err
+	}
+	if err := h.Computers.Renew(w, r); err != nil {
 		return nil, err
 	}
 	t.State.Ticket, t.State.Session = "", admitted.Token

@@ -77,7 +77,7 @@ func (s *site) routes() {
 	}).Routes(s.mux)
 	if h.Config.HeadlessSignIn {
 		headless.New(headless.Options{
-			DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Devices: h.Devices,
+			DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Devices: h.Devices, Computers: h.Computers,
 			Requirements: h.Requirements, Directory: h.Directory,
 			Authorize: s.mux, AuthorizePath: oidc.RealmPath + "/authorize", BaseURL: h.Config.BaseURL, Network: web.Client,
 			Terms: s.terms, Random: h.Random,
