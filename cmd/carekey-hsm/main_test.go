@@ -32,6 +32,8 @@ import (
 	"carekey.dev/carekey/internal/hsm/pkcs11"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc/signing"
+	"carekey.dev/carekey/internal/server"
+	"carekey.dev/carekey/internal/server/config"
 )
 
 var (
@@ -390,5 +392,33 @@ func TestALostModuleEndsTheProgram(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// TestTheSettingIsEnough: what an operator writes brings new keys into the HSM.
+func TestTheSettingIsEnough(t *testing.T) {
+	p := start(t, everything)
+	folder := t.TempDir()
+	root := filepath.Join(folder, "root.key")
+	if err := keys.CreateRoot(root); err != nil {
+		t.Fatal(err)
+	}
+	variables := map[string]string{
+		"CAREKEY_BASE_URL": "http://localhost:8080", "CAREKEY_DATABASE_URL": "sqlite:" + filepath.Join(folder, "carekey.db"),
+		"CAREKEY_ROOT_KEY_FILE": root, "CAREKEY_SMTP_HOST": "localhost", "CAREKEY_SMTP_FROM": "no-reply@northmoor.nhs.uk",
+		"CAREKEY_SIGNING_HSM_SOCKET": p.socket,
+	}
+	c, err := config.Load("", func(name string) (string, bool) { value, ok := variables[name]; return value, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := server.Furnish(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	key, err := h.Rotation().Rotate(t.Context(), signing.Demand{Algorithm: jose.PS256, Actor: "operator"})
+	if err != nil || !key.InHSM {
+		t.Errorf("the key is %+v: %v", key, err)
 	}
 }
