@@ -28,6 +28,7 @@ type commands struct {
 	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
 	Keys             keysCommand    `cmd:"" help:"Show and rotate the keys that sign tokens."`
 	SharedComputer   sharedCommand  `cmd:"" name:"shared-computer" help:"Print a link that marks computers which people share."`
+	Logouts          logoutsCommand `cmd:"" help:"Show which relying parties have yet to be told of sign-outs, and why; try them again."`
 	Version          versionCommand `cmd:"" help:"Print the version."`
 }
 

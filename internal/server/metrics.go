@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/server/faultlog"
 )
@@ -54,6 +56,39 @@ func (l letters) Collect(all chan<- prometheus.Metric) {
 	}
 }
 
+// farewells counts the relying parties that have not heard of sign-outs, when
+// it is asked.
+type farewells struct {
+	db         *db.DB
+	deliveries *prometheus.Desc
+}
+
+func newFarewells(d *db.DB) farewells {
+	return farewells{d, prometheus.NewDesc("carekey_logout_deliveries",
+		"Sign-outs that relying parties have not been told of, by client: waiting, retried after a failure, given_up in the last 30 days.",
+		[]string{"client", "state"}, nil)}
+}
+
+func (f farewells) Describe(all chan<- *prometheus.Desc) { all <- f.deliveries }
+
+// Collect leaves the numbers out when the database does not answer.
+func (f farewells) Collect(all chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	defer cancel()
+	var counts []logout.Count
+	err := f.db.Read(ctx, func(tx *db.Tx) (err error) {
+		counts, err = logout.Stand(tx)
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for _, c := range counts {
+		state := strings.ReplaceAll(string(c.State), " ", "_")
+		all <- prometheus.MustNewConstMetric(f.deliveries, prometheus.GaugeValue, float64(c.N), c.ClientID, state)
+	}
+}
+
 func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -70,7 +105,7 @@ func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.faults, newLetters(d),
+		m.requests, m.faults, newLetters(d), newFarewells(d),
 		count("carekey_db_commits_total", "Write transactions made durable; one may carry many writes.", func() uint64 { return d.Counters().Commits }),
 		count("carekey_db_statements_total", "SQL statements.", func() uint64 { return d.Counters().Statements }),
 		count("carekey_db_reads_total", "Read transactions.", func() uint64 { return d.Counters().Reads }),

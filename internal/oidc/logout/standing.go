@@ -1,7 +1,10 @@
 package logout
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"carekey.dev/carekey/internal/audit"
@@ -134,7 +137,7 @@ type Count struct {
 	N        int64
 }
 
-// Stand counts what has not arrived, for whoever watches.
+// Stand counts what has not arrived, by relying party and state.
 func Stand(tx *db.Tx) ([]Count, error) {
 	rows, err := tx.Rows(`SELECT d.client_id, o.state, CASE WHEN o.last_error = '' THEN '' ELSE 'failed' END, count(*)
 		FROM outbox_state o JOIN logout_delivery d ON d.message = o.id
@@ -154,12 +157,18 @@ func Stand(tx *db.Tx) ([]Count, error) {
 		c.State = stateOf(state, failed)
 		sums[c] += n
 	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("counting who is told: %w", err)
+	}
 	var all []Count
 	for c, n := range sums {
 		c.N = n
 		all = append(all, c)
 	}
-	return all, rows.Err()
+	slices.SortFunc(all, func(a, b Count) int {
+		return cmp.Or(strings.Compare(a.ClientID, b.ClientID), strings.Compare(string(a.State), string(b.State)))
+	})
+	return all, nil
 }
 
 // keepTold is how long a delivery is listed after it was told, at least. It is

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/server"
+	"carekey.dev/carekey/internal/server/config"
+)
+
+// What an operator sees of relying parties that were not told of a sign-out,
+// and what they can do.
+func TestLogoutsShowsWhoWasNotToldAndTriesAgain(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	none := func(string) (string, bool) { return "", false }
+	settings, lock, err := server.PrepareDev(config.Demo{Listen: "localhost:8080", DataDir: folder}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() })
+	h, err := server.Furnish(t.Context(), settings, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	run := func(command logoutsCommand) string {
+		t.Helper()
+		var out bytes.Buffer
+		command.Limit, command.Data = 100, folder
+		if err := command.Run(&console{ctx: t.Context(), out: &out, err: os.Stderr, env: none}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	if said := run(logoutsCommand{}); said != "Every relying party has been told of every sign-out.\n" {
+		t.Errorf("with nothing to show: %s", said)
+	}
+	if said := run(logoutsCommand{JSON: true}); said != "[]\n" {
+		t.Errorf("with nothing to show, as JSON: %s", said)
+	}
+	m, err := h.Outbox.Seal("logout", []byte("d1"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.DB.Write(t.Context(), func(tx *db.Tx) error {
+		if err := outbox.Put(tx, m); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO logout_delivery (id, message, client_id, sid, uid, why, made_at)
+			VALUES ('d1', $1, 'e-rs', 's1', '555000100101', 'signed out', $2)`, m.ID, db.Micros(tx.Now()))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE outbox SET state = 'dead', ended_at = $1, attempts = 1, last_error = 'the relying party answered 400'`, db.Micros(tx.Now()))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := run(logoutsCommand{Client: "e-rs"})
+	for _, want := range []string{"e-rs", "555000100101", "signed out", "given up", "the relying party answered 400"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is missing in\n%s", want, said)
+		}
+	}
+	if said := run(logoutsCommand{JSON: true}); !strings.Contains(said, `"state": "given up"`) || strings.Contains(said, `"next"`) {
+		t.Errorf("as JSON: %s", said)
+	}
+	if said := run(logoutsCommand{Client: "other"}); !strings.Contains(said, "Every relying party") {
+		t.Errorf("of another relying party: %s", said)
+	}
+	if said := run(logoutsCommand{Retry: true}); said != "1 will be tried again within 15 seconds.\n" {
+		t.Errorf("trying again: %s", said)
+	}
+	if said := run(logoutsCommand{}); !strings.Contains(said, "retried") {
+		t.Errorf("after that: %s", said)
+	}
+}
