@@ -25,16 +25,11 @@ const (
 // withFarewell lets e-RS say where people go after a sign-out, and change more.
 func (h *house) withFarewell(change ...func(*relyingparty.RelyingParty)) {
 	h.t.Helper()
-	h.write(func(tx *db.Tx) error {
-		rp, err := relyingparty.ByID(tx, ers)
-		if err != nil {
-			return err
-		}
+	h.change(ers, func(rp *relyingparty.RelyingParty) {
 		rp.PostLogoutRedirectURIs = []string{signedOutAt, signedOutAt + "?from=carekey"}
 		for _, f := range change {
-			f(&rp)
+			f(rp)
 		}
-		return relyingparty.Put(tx, rp)
 	})
 }
 

@@ -237,3 +237,39 @@ func TestAnEndedSessionIsNotContinued(t *testing.T) {
 		}
 	})
 }
+
+// Decision 7: what is only idle can still be signed out of.
+func TestAnIdleSessionStillStands(t *testing.T) {
+	each(t, session.Options{}, func(t *testing.T, h *house) {
+		token := h.open(amara, care.AAL3, "card")
+		s := h.current(token)
+		stands := func() bool {
+			var byID, byName *session.Session
+			h.write(func(tx *db.Tx) (err error) {
+				if byID, err = session.Standing(tx, s.ID); err != nil {
+					return err
+				}
+				byName, err = session.StandingAs(tx, s.SID)
+				return err
+			})
+			if (byID == nil) != (byName == nil) {
+				t.Error("it depends on how one asks")
+			}
+			return byID != nil
+		}
+		h.clock.later(20 * time.Minute)
+		if h.current(token) != nil || !stands() {
+			t.Error("want a session that is idle and stands")
+		}
+		h.clock.later(12 * time.Hour)
+		if stands() {
+			t.Error("a session stands past its absolute limit")
+		}
+		token = h.open(amara, care.AAL3, "card")
+		s = h.current(token)
+		h.write(func(tx *db.Tx) error { return session.End(tx, s.ID, "signed out") })
+		if stands() {
+			t.Error("a session stands that was ended")
+		}
+	})
+}
