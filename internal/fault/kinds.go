@@ -16,7 +16,7 @@ func Kinds() []*Kind {
 		WrongMailCode, MailCodeExpired, MailCodeSpent, MailCodeUsed, MailCodeTooSoon, MailCodeTooMany, MailCodeMistyped, MailCodeMissing,
 		LinkUnknown, LinkExpired, LinkUsed, LinkReplaced, LinkNotConfirmed, LinkRefused, LinkTooLate, LinkNotWaiting,
 		WrongRecoveryCode, RecoveryCodeUsed, RecoveryCodeMistyped,
-		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused, RefreshRefused, TokenQuestionRefused,
+		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused, RefreshRefused, TokenQuestionRefused, RequestOver,
 		ProofRefused, TokenProofRefused,
 		HeadlessMethod, HeadlessUnreadable, HeadlessMedia, HeadlessRefused, RegistrationRefused, RegistrationTokenRefused,
 		TeamRefused, ConfigRefused, ConfigChanged, ConfigUnknown, TeamForbidden,

@@ -76,6 +76,13 @@ var (
 		Next:     "Go back to that service. If it happens again, tell its support team.",
 		Desk:     "A userinfo request came with a DPoP proof that does not hold, or without one. The log line says which; see also 532.",
 	}
+	RequestOver = &Kind{
+		Number: 525, Name: "pushed request over", Status: http.StatusBadRequest,
+		Title:    "That sign-in request is over",
+		Sentence: "The service that you came from sent you here with a request that was used, has expired, or was begun in another browser.",
+		Next:     "Go back to that service. If you are not signed in there, sign in again.",
+		Desk:     "The request_uri of a pushed authorization request (PAR) is good for 60 seconds, then for one sign-in of half an hour in the browser that brought it first, and for one code. The log line says what was the matter. Going back to an old page after a sign-in is the everyday reason.",
+	}
 	TokenQuestionRefused = &Kind{
 		Number: 531, Name: "introspection or revocation refused", Status: http.StatusBadRequest,
 		Title:    "The service asked something that we refused",

@@ -16,11 +16,24 @@ import (
 	"carekey.dev/carekey/internal/session"
 )
 
+// signIn is what a request is answered with.
+type signIn struct {
+	session *session.Session
+	acr     care.ACR
+	// role is the person_roleid chosen, or "".
+	role string
+}
+
 // sendCode sends the browser back to the relying party with a code.
-func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, req request, s *session.Session, acr care.ACR, role string, now time.Time) {
+func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, req request, is signIn, now time.Time) {
+	if err := p.finish(r, a); err != nil {
+		p.Kit.Fault(w, r, err)
+		return
+	}
+	s := is.session
 	code := grant.Code{
 		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge, JKT: req.jkt,
-		ACR: acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: role,
+		ACR: is.acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: is.role,
 	}
 	if req.state != "" {
 		code.StateHash = signing.HalfHash(req.state)

@@ -26,6 +26,7 @@ type metadata struct {
 	JWKS          string `json:"jwks_uri"`
 	Introspection string `json:"introspection_endpoint"` // RFC 8414 section 2
 	Revocation    string `json:"revocation_endpoint"`
+	Push          string `json:"pushed_authorization_request_endpoint"` // RFC 9126 section 5
 
 	// Registration is there if it is open (RFC 8414 section 2).
 	Registration string `json:"registration_endpoint,omitempty"`
@@ -80,6 +81,7 @@ func describe(issuer, registration string) ([]byte, error) {
 		JWKS:          issuer + jwksPath[len(RealmPath):],
 		Introspection: issuer + introspectPath[len(RealmPath):],
 		Revocation:    issuer + revokePath[len(RealmPath):],
+		Push:          issuer + pushPath[len(RealmPath):],
 		Registration:  registration,
 		Scopes:        relyingparty.Scopes(),
 		Claims: []string{

@@ -211,7 +211,7 @@ func settle(tx *db.Tx) error {
 		{ClientID: ncrs, Name: "National Care Records Service", ShortName: "NCRS", AuthMethod: relyingparty.PrivateKeyJWT, JWKS: ncrsKeys(), RedirectURIs: []string{callback}, Methods: five, DefaultACR: care.AAL2OrAAL3Any},
 		{ClientID: mesh, Name: "Message Exchange", ShortName: "MESH", RedirectURIs: []string{callback}, Secrets: [][]byte{keys.Hash(meshSecret)}, Methods: five, DefaultACR: care.AAL2OrAAL3Any, Scopes: []string{"openid", "profile"}},
 		{ClientID: cdr, Name: "Controlled Drugs Register", ShortName: "CDR", RedirectURIs: []string{callback}, Methods: four, DefaultACR: care.AAL3Any},
-		{ClientID: strict, Name: "Strict", RedirectURIs: []string{callback}, Profile: relyingparty.Strict, Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any},
+		{ClientID: strict, Name: "Strict", AuthMethod: relyingparty.PrivateKeyJWT, JWKS: ncrsKeys(), RedirectURIs: []string{callback}, Profile: relyingparty.Strict, Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any},
 		{ClientID: native, Name: "An app", RedirectURIs: []string{"uk.nhs.example:/callback"}, Secrets: [][]byte{keys.Hash("app")}, Methods: care.Methods(), DefaultACR: care.AAL2OrAAL3Any},
 	} {
 		if rp.Profile == "" {

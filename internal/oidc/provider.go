@@ -32,6 +32,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/oidc/once"
+	"carekey.dev/carekey/internal/oidc/pushed"
 	"carekey.dev/carekey/internal/oidc/register"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/outbox"
@@ -53,6 +54,7 @@ const (
 	userinfoPath   = RealmPath + "/userinfo"
 	introspectPath = RealmPath + "/introspect"
 	revokePath     = RealmPath + "/token/revoke"
+	pushPath       = RealmPath + "/par"
 	registerPath   = RealmPath + "/register"
 	// metadataPath is the same document where RFC 8414 section 3 puts it:
 	// between the host and the path of the issuer.
@@ -69,6 +71,7 @@ func Schemas() []fs.FS {
 	return []fs.FS{
 		grant.Schema, signing.Schema,
 		once.Schema, clientauth.Schema,
+		pushed.Schema,
 		logout.Schema,
 		register.Schema,
 	}
@@ -201,7 +204,7 @@ func (p *Provider) Issuer() string { return p.issuer }
 // carry no CSRF token: a client secret, a bearer token or the redirect address
 // guards them (decision 14).
 func (p *Provider) Routes(mux *http.ServeMux) {
-	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath, introspectPath, revokePath)
+	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath, introspectPath, revokePath, pushPath)
 	mux.Handle("GET "+discoveryPath, p.discovery)
 	mux.Handle("GET "+metadataPath, p.discovery)
 	mux.HandleFunc("GET "+jwksPath, p.jwks)
@@ -212,6 +215,7 @@ func (p *Provider) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
 	mux.HandleFunc("POST "+introspectPath, p.introspect)
 	mux.HandleFunc("POST "+revokePath, p.revoke)
+	mux.HandleFunc("POST "+pushPath, p.push)
 	if p.Registration {
 		p.registrationRoutes(mux)
 	}
@@ -224,6 +228,7 @@ func (p *Provider) Prune(tx *db.Tx) error {
 	for _, prune := range []func(*db.Tx) error{
 		signing.Prune, grant.Prune,
 		once.Prune, clientauth.Prune,
+		pushed.Prune,
 		logout.Prune,
 		register.Prune,
 	} {

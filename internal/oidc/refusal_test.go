@@ -101,7 +101,7 @@ func TestMistakesOfARelyingPartyComeBackAsOAuthErrors(t *testing.T) {
 		"a level that nobody gives": {ask("acr_values", "AAL1_USERPASS"), "unmet_authentication_requirements"},
 		"a method not accepted":     {ask("client_id", mesh, "acr_values", "AAL2_NHSMAIL"), "unmet_authentication_requirements"},
 		"AAL2 of an AAL3 client":    {ask("client_id", cdr, "acr_values", "AAL2_ANY"), "unmet_authentication_requirements"},
-		"strict profile":            {ask("client_id", strict), "unauthorized_client"},
+		"strict without PAR":        {ask("client_id", strict, "code_challenge", challenge(), "code_challenge_method", "S256"), "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := h.browser()

@@ -131,8 +131,6 @@ func (req *request) parseMode(mode string) *refusal {
 // supported refuses what discovery says is not supported.
 func supported(query url.Values, rp relyingparty.RelyingParty) *refusal {
 	switch {
-	case rp.Profile == relyingparty.Strict:
-		return refused("unauthorized_client", "this client has the profile strict, which this version of Carekey does not offer yet")
 	case query.Get("request") != "":
 		return refused("request_not_supported", "the parameter request is not supported")
 	case query.Get("request_uri") != "":
@@ -197,11 +195,13 @@ func (req *request) parseMaxAge(query url.Values) *refusal {
 	return nil
 }
 
-// parseChallenge reads PKCE: optional, but S256 only (RFC 7636 section 4.2;
-// ASVS 10.4.6: plain is refused).
+// parseChallenge reads PKCE: optional in the profile cis2 (domain, 1.2), but
+// S256 only (RFC 7636 section 4.2; ASVS 10.4.6: plain is refused).
 func (req *request) parseChallenge(query url.Values) *refusal {
 	challenge, method := query.Get("code_challenge"), query.Get("code_challenge_method")
 	switch {
+	case challenge == "" && method == "" && req.rp.Profile == relyingparty.Strict:
+		return invalidRequest("code_challenge is missing: this client must use PKCE with S256") // FAPI 2.0 section 5.3.2.2
 	case challenge == "" && method == "":
 		return nil
 	case challenge == "":

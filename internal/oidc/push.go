@@ -1,0 +1,90 @@
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/oidc/clientauth"
+	"carekey.dev/carekey/internal/oidc/pushed"
+)
+
+// pushAnswer is what a relying party gets for a request that it pushed (RFC
+// 9126 section 2.2).
+type pushAnswer struct {
+	RequestURI string `json:"request_uri"`
+	ExpiresIn  int    `json:"expires_in"`
+}
+
+// push takes an authorization request from a relying party's server, judges it
+// as the authorization endpoint would, and answers with its name (RFC 9126).
+func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
+	form, caller, ok := p.fromClient(w, r)
+	if !ok {
+		return
+	}
+	answer, e := p.keep(r.Context(), caller, form)
+	if e != nil {
+		p.fail(w, r, e, caller.RP.ClientID)
+		return
+	}
+	writeJSON(w, http.StatusCreated, answer)
+}
+
+// credentials are the fields of a request that say who sends it. They are no
+// part of what is kept.
+var credentials = []string{"client_secret", "client_assertion", "client_assertion_type"}
+
+// keep keeps a request that its client may make.
+func (p *Provider) keep(ctx context.Context, caller clientauth.Caller, form url.Values) (pushAnswer, *refusal) {
+	a, e := p.pushedBy(caller, form)
+	if e != nil {
+		return pushAnswer{}, e
+	}
+	if uri := a.query.Get("redirect_uri"); !a.rp.Redirects(uri) {
+		// Required, also where one address is registered (FAPI 2.0 section
+		// 5.3.2.2).
+		return pushAnswer{}, refuse(fault.RequestRefused, "invalid_request", "redirect_uri is missing, or is not registered for this client",
+			fmt.Errorf("it is %.200q", uri))
+	}
+	if _, e := p.read(a); e != nil {
+		return pushAnswer{}, e
+	}
+	err := p.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if e, err = admit(tx, caller); e != nil || err != nil {
+			return err
+		}
+		return pushed.Push(tx, a.kept, a.rp.ClientID, a.query)
+	})
+	if err != nil {
+		return pushAnswer{}, unavailable(err)
+	}
+	if e != nil {
+		return pushAnswer{}, e
+	}
+	return pushAnswer{a.kept, int(pushed.Life.Seconds())}, nil
+}
+
+// pushedBy returns the request in a form.
+func (p *Provider) pushedBy(caller clientauth.Caller, form url.Values) (arrival, *refusal) {
+	a := arrival{rp: caller.RP, kept: pushed.NewName(p.Random), query: url.Values{}}
+	for name, values := range form {
+		a.query[name] = values
+	}
+	for _, name := range credentials {
+		a.query.Del(name)
+	}
+	switch {
+	case a.query.Get("request_uri") != "":
+		return a, invalidRequest("request_uri must not be pushed") // RFC 9126 section 2.1
+	case a.query.Get("client_id") != "" && a.query.Get("client_id") != a.rp.ClientID:
+		return a, invalidRequest("client_id differs from the client that authenticated")
+	case len(a.query.Encode()) > maxQuery:
+		return a, refuse(fault.FormTooLarge, "invalid_request", "the request is larger than 16 KiB", nil) // RFC 9126 section 2.3: 413
+	}
+	a.query.Set("client_id", a.rp.ClientID)
+	return a, nil
+}
