@@ -318,7 +318,7 @@ func (h house) clients(t *testing.T) (all []string) {
 	return all
 }
 
-// Two nodes on one PostgreSQL: of 200 racing redemptions exactly one wins
+// Two nodes on one PostgreSQL: of a thousand racing redemptions exactly one wins
 // (ASVS 10.4.2).
 func TestOfRacingRedemptionsExactlyOneWins(t *testing.T) {
 	url := dbtest.Postgres(t, schemas...)
@@ -342,7 +342,7 @@ func TestOfRacingRedemptionsExactlyOneWinsOnSQLite(t *testing.T) {
 
 func race(t *testing.T, code grant.Code, nodes []house) {
 	t.Helper()
-	const racers = 200
+	const racers = 1000
 	var won, refused atomic.Int64
 	var group sync.WaitGroup
 	for i := range racers {
