@@ -25,6 +25,7 @@ type commands struct {
 	Apply            applyCommand   `cmd:"" help:"Make people, organisations, roles, relying parties and notices as a file says."`
 	RegistrationLink linkCommand    `cmd:"" name:"registration-link" help:"Introduce a worker who registers an authenticator: print a link, compare a number, confirm."`
 	RP               rpCommand      `cmd:"" name:"rp" help:"Look after the relying parties: the services that people sign in to."`
+	Team             teamCommand    `cmd:"" help:"Look after the suppliers' teams that use the Connection Manager."`
 	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
 	Keys             keysCommand    `cmd:"" help:"Show and rotate the keys that sign tokens."`
 	SharedComputer   sharedCommand  `cmd:"" name:"shared-computer" help:"Print a link that marks computers which people share."`

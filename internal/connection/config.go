@@ -113,9 +113,9 @@ func (c clientConfig) onto(rp relyingparty.RelyingParty) (relyingparty.RelyingPa
 	rp.Complete()
 	var all mistakes
 	for _, found := range relyingparty.Check(rp) {
-		one := mistake{Field: found.Field, Message: strings.Replace(found.Text, "name is missing", "client_name is missing", 1)}
-		if one.Field == "name" {
-			one.Field, one.Message = "client_name", "client_"+found.Text
+		one := mistake{Field: found.Field, Message: found.Error()}
+		if one.Field == "name" || one.Field == "" && strings.HasPrefix(one.Message, "name ") {
+			one.Field, one.Message = "client_name", "client_"+one.Message
 		}
 		if found.Index >= 0 {
 			one.Index = &found.Index

@@ -131,15 +131,23 @@ func values(rp RelyingParty) map[string]string {
 		case json.Unmarshal(value, &several) == nil:
 			text = strings.Join(several, ", ")
 		default:
-			var compact bytes.Buffer
-			if err := json.Compact(&compact, value); err != nil {
-				panic(err) // as above
-			}
-			text = compact.String()
+			text = canonical(value)
 		}
 		all[name] = text
 	}
 	return all
+}
+
+// canonical writes a value with the fields of objects in the order of their
+// names, so that nobody sees a difference where there is none.
+func canonical(value json.RawMessage) string {
+	var v any
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	decoder.UseNumber()
+	if err := decoder.Decode(&v); err != nil {
+		panic(err) // it was encoded a moment ago
+	}
+	return encoded(v)
 }
 
 func record(tx *db.Tx, what, actor string, rp RelyingParty, changed []Difference) error {

@@ -34,7 +34,7 @@ func (m Mistake) Error() string {
 	case m.Index >= 0:
 		return fmt.Sprintf("%s[%d]: %s", m.Field, m.Index, m.Text)
 	}
-	return strings.TrimPrefix(m.Text, m.Field+": ") + " (" + m.Field + ")"
+	return m.Field + ": " + strings.TrimPrefix(m.Text, m.Field+": ")
 }
 
 // Complete fills what was left out: the profile cis2, a secret, every scope
