@@ -1,12 +1,16 @@
 package server
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/relyingparty/team"
 	"carekey.dev/carekey/internal/server/config"
 )
 
@@ -94,5 +98,78 @@ func TestTheConnectionManagerAnswersItsProxyOnly(t *testing.T) {
 		if w.Code != want || !strings.HasPrefix(w.Body.String(), "{") {
 			t.Errorf("%s: status %d %s, want %d", peer, w.Code, w.Body, want)
 		}
+	}
+}
+
+// What a team registers can be signed in to at once, and its keys, addresses
+// and secrets are those that the provider knows.
+func TestPeopleSignInToWhatATeamRegistered(t *testing.T) {
+	h := furnished(t, config.Demo{Listen: freeAddress(t), ConnectionManager: freeAddress(t)}, nothing)
+	fresh := team.NewSecret(h.Random)
+	err := h.DB.Write(t.Context(), func(tx *db.Tx) error {
+		if err := team.Add(tx, "operator", "mavis", "Manage vaccinations"); err != nil {
+			return err
+		}
+		return team.AddSecret(tx, "operator", team.Team{ID: "mavis"}, fresh)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serving(t, h)
+	api := h.Config.ConnectionManager.BaseURL + "/api"
+	ask := func(path, authorization, body string, into any) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", api+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", authorization)
+		r.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if err := json.NewDecoder(response.Body).Decode(into); err != nil || response.StatusCode >= 300 {
+			t.Fatalf("%s: %d, %v", path, response.StatusCode, err)
+		}
+	}
+	var session struct {
+		Token string `json:"access_token"`
+	}
+	ask("/auth", "SecretAuth "+fresh.Value, "", &session)
+	var made struct {
+		ClientID string `json:"client_id"`
+		Secret   string `json:"client_secret"`
+	}
+	ask("/configs/mavis", "Bearer "+session.Token, `{"client_name":"My app","redirect_uris":["https://my.example/callback"]}`, &made)
+
+	const realm = "/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthcare"
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	asked := url.Values{"client_id": {made.ClientID}, "redirect_uri": {"https://my.example/callback"}, "response_type": {"code"}, "scope": {"openid"}, "acr_values": {"AAL2_ANY"}}
+	response, err := client.Get(h.Config.Link(realm + "/authorize?" + asked.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if to := response.Header.Get("Location"); !strings.HasPrefix(to, "/signin?") {
+		t.Errorf("authorize: %d %s, want the sign-in", response.StatusCode, to)
+	}
+	// A code that nobody has made: the client is known by its secret, and only
+	// the code is wrong.
+	for secret, want := range map[string]string{made.Secret: "invalid_grant", "wrong": "invalid_client"} {
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {"none"}, "redirect_uri": {"https://my.example/callback"}, "client_id": {made.ClientID}, "client_secret": {secret}}
+		response, err := http.PostForm(h.Config.Link(realm+"/access_token"), form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("access_token: %s, %v, want %s", text, err, want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
