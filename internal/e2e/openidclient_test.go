@@ -58,6 +58,28 @@ var ways = map[string]way{
 			}
 		},
 	},
+	"pushed request": {auth: "client_secret_post", settings: settings{"par": true}},
+	"DPoP": {
+		auth: "client_secret_post", settings: settings{"dpop": true},
+		check: func(t *testing.T, got map[string]any) {
+			if !strings.EqualFold(got["token_type"].(string), "DPoP") {
+				t.Errorf("the token is of type %v", got["token_type"])
+			}
+		},
+	},
+	"strict with DPoP and refresh": {
+		auth: "private_key_jwt", alg: "ES256",
+		registered: settings{"profile": "strict", "dpop_bound_access_tokens": true, "refresh_tokens": true},
+		settings: settings{
+			"par": true, "dpop": true, "refresh": true, "scope": "openid profile offline_access",
+			"metadata": settings{"id_token_signed_response_alg": "PS256"},
+		},
+		check: func(t *testing.T, got map[string]any) {
+			if got["expires_in"] != 300.0 || in(got, "refreshed", "claims", "sub") != in(got, "claims", "sub") {
+				t.Errorf("the token is good for %v s, refreshed: %v", got["expires_in"], got["refreshed"])
+			}
+		},
+	},
 	"signed userinfo": {
 		auth: "client_secret_post", registered: settings{"userinfo_signed_response_alg": "PS256"},
 		settings: settings{"signed_userinfo": true, "metadata": settings{"userinfo_signed_response_alg": "PS256"}},
