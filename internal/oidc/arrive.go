@@ -125,7 +125,31 @@ func (p *Provider) read(a arrival) (request, *refusal) {
 	if e == nil && a.kept == "" {
 		e = unpushed(a.rp)
 	}
+	if e == nil {
+		e = p.readSubject(&req, a.query.Get("id_token_hint"))
+	}
 	return req, e
+}
+
+// readSubject reads id_token_hint: the person that an ID token of ours names
+// must be the one who is signed in at the end (OpenID Connect Core section
+// 3.1.2.1). It may have expired. Who holds a token of another client learns
+// nothing with it.
+func (p *Provider) readSubject(req *request, text string) *refusal {
+	if text == "" {
+		return nil
+	}
+	hint, err := p.readHint(text)
+	switch {
+	case err != nil:
+		return refuse(fault.RequestRefused, "invalid_request", "id_token_hint is not an ID token that was issued here", err)
+	case hint.ClientID != req.rp.ClientID:
+		return invalidRequest("id_token_hint was issued to another client")
+	case req.subject != "" && req.subject != hint.UID:
+		return invalidRequest("id_token_hint and the sub in claims name two people")
+	}
+	req.subject = hint.UID
+	return nil
 }
 
 // unpushed refuses a request that did not come by PAR where the client must use

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,7 +25,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	answer, e := p.keep(r.Context(), caller, form)
+	answer, e := p.keep(r, caller, form)
 	if e != nil {
 		p.fail(w, r, e, caller.RP.ClientID)
 		return
@@ -39,7 +38,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 var credentials = []string{"client_secret", "client_assertion", "client_assertion_type"}
 
 // keep keeps a request that its client may make.
-func (p *Provider) keep(ctx context.Context, caller clientauth.Caller, form url.Values) (pushAnswer, *refusal) {
+func (p *Provider) keep(r *http.Request, caller clientauth.Caller, form url.Values) (pushAnswer, *refusal) {
 	a, e := p.pushedBy(caller, form)
 	if e != nil {
 		return pushAnswer{}, e
@@ -50,11 +49,22 @@ func (p *Provider) keep(ctx context.Context, caller clientauth.Caller, form url.
 		return pushAnswer{}, refuse(fault.RequestRefused, "invalid_request", "redirect_uri is missing, or is not registered for this client",
 			fmt.Errorf("it is %.200q", uri))
 	}
+	proof, e := p.boundBy(r, a.query)
+	if e != nil {
+		return pushAnswer{}, e
+	}
 	if _, e := p.read(a); e != nil {
 		return pushAnswer{}, e
 	}
-	err := p.DB.Write(ctx, func(tx *db.Tx) (err error) {
+	err := p.DB.Write(r.Context(), func(tx *db.Tx) (err error) {
 		if e, err = admit(tx, caller); e != nil || err != nil {
+			return err
+		}
+		refused, err := proof.use(tx)
+		if refused != nil {
+			e = badProof(refused.Error())
+		}
+		if e != nil || err != nil {
 			return err
 		}
 		return pushed.Push(tx, a.kept, a.rp.ClientID, a.query)
@@ -87,4 +97,20 @@ func (p *Provider) pushedBy(caller clientauth.Caller, form url.Values) (arrival,
 	}
 	a.query.Set("client_id", a.rp.ClientID)
 	return a, nil
+}
+
+// boundBy binds the code of a request to the DPoP key of the proof that it was
+// pushed with, which must be the one that it names (RFC 9449 section 10.1).
+func (p *Provider) boundBy(r *http.Request, query url.Values) (sender, *refusal) {
+	s, err := p.proofOf(r, pushPath, "")
+	switch {
+	case err != nil:
+		return s, badProof(err.Error())
+	case !s.proven:
+		return s, nil
+	case query.Get("dpop_jkt") != "" && query.Get("dpop_jkt") != s.JKT:
+		return s, badProof("dpop_jkt names another key than the DPoP proof")
+	}
+	query.Set("dpop_jkt", s.JKT)
+	return s, nil
 }

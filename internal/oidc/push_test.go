@@ -12,6 +12,7 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/oidc/dpop/dpoptest"
 	"carekey.dev/carekey/internal/relyingparty"
 )
 
@@ -213,6 +214,37 @@ func TestACodeOfAPushedRequestIsHeldToItsChallenge(t *testing.T) {
 	}
 	if a := h.post("/access_token", redemption(code, "code_verifier", verifier)); a.status != http.StatusOK {
 		t.Errorf("with it: %d %s", a.status, a.body)
+	}
+}
+
+// RFC 9449 section 10.1: the proof that a request is pushed with binds the code.
+func TestThePushedProofBindsTheCode(t *testing.T) {
+	h := open(t)
+	key := dpoptest.New(t)
+	proof := func(of dpoptest.Key) []string { return []string{"DPoP", of.Proof(t, "POST", h.at("/par"), h.Now(), "")} }
+	b := h.browser()
+	b.withApp(amara)
+	a := h.post("/par", ask("client_secret", ersSecret), proof(key)...)
+	if a.status != http.StatusCreated {
+		t.Fatalf("answer %d %s", a.status, a.body)
+	}
+	code := b.code(b.authorize(named(object(t, a.body)["request_uri"].(string))))
+	if a := h.withProof(dpoptest.New(t), redemption(code)); a.status != http.StatusBadRequest {
+		t.Errorf("another key redeemed it: %d", a.status)
+	}
+	if a := h.withProof(key, redemption(code)); a.status != http.StatusOK {
+		t.Errorf("the key itself: %d %s", a.status, a.body)
+	}
+	once := proof(key)
+	h.post("/par", ask("client_secret", ersSecret), once...)
+	for name, a := range map[string]answer{
+		"another key than it names": h.post("/par", ask("client_secret", ersSecret, "dpop_jkt", dpoptest.New(t).JKT(t)), proof(key)...),
+		"a proof for the token":     h.post("/par", ask("client_secret", ersSecret), "DPoP", key.Proof(t, "POST", h.at("/access_token"), h.Now(), "")),
+		"a proof used before":       h.post("/par", ask("client_secret", ersSecret), once...),
+	} {
+		if got := object(t, a.body); a.status != http.StatusBadRequest || got["error"] != "invalid_dpop_proof" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
 	}
 }
 
