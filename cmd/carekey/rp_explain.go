@@ -23,15 +23,17 @@ type rpExplainCommand struct {
 // explanation is what the owner of a relying party wants to know when it
 // cannot authenticate.
 type explanation struct {
-	ClientID  string    `json:"client_id"`
-	Name      string    `json:"name"`
-	Profile   string    `json:"profile"`
-	Method    string    `json:"token_endpoint_auth_method"`
-	Algorithm string    `json:"jwks_uri_signing_algorithm,omitempty"`
-	JWKSURI   string    `json:"jwks_uri,omitempty"`
-	Keys      string    `json:"keys,omitempty"`
-	KeysError string    `json:"keys_error,omitempty"`
-	Failures  []failure `json:"failures"`
+	ClientID  string `json:"client_id"`
+	Name      string `json:"name"`
+	Profile   string `json:"profile"`
+	Method    string `json:"token_endpoint_auth_method"`
+	Algorithm string `json:"jwks_uri_signing_algorithm,omitempty"`
+	JWKSURI   string `json:"jwks_uri,omitempty"`
+	Keys      string `json:"keys,omitempty"`
+	KeysError string `json:"keys_error,omitempty"`
+	// Certificate is the name that its certificate must carry.
+	Certificate string    `json:"certificate,omitempty"`
+	Failures    []failure `json:"failures"`
 }
 
 type failure struct {
@@ -78,7 +80,7 @@ func (e *rpExplainCommand) Run(c *console) error {
 func explanationOf(rp relyingparty.RelyingParty, failed []clientauth.Failure) explanation {
 	told := explanation{
 		ClientID: rp.ClientID, Name: rp.Name, Profile: string(rp.Profile), Method: string(rp.AuthMethod),
-		Algorithm: rp.SigningAlgorithm, JWKSURI: rp.JWKSURI, Failures: []failure{},
+		Algorithm: rp.SigningAlgorithm, JWKSURI: rp.JWKSURI, Certificate: rp.TLSSubject.Expected(), Failures: []failure{},
 	}
 	for _, f := range failed {
 		told.Failures = append(told.Failures, failure{
@@ -107,6 +109,8 @@ func (e *rpExplainCommand) print(c *console, told explanation) error {
 		c.printf("  %s: %s\n", told.JWKSURI, told.Keys)
 	case told.Keys != "":
 		c.printf("  registered keys: %s\n", told.Keys)
+	case told.Certificate != "":
+		c.printf("  with a certificate for %s\n", told.Certificate)
 	}
 	if len(told.Failures) == 0 {
 		c.printf("\nIt has not failed in the last 90 days.\n")

@@ -31,6 +31,11 @@ type metadata struct {
 	// Registration is there if it is open (RFC 8414 section 2).
 	Registration string `json:"registration_endpoint,omitempty"`
 
+	// Aliases are the endpoints on the mTLS host, TLSBound says that access
+	// tokens can be bound there (RFC 8705 sections 5 and 3.3).
+	Aliases  map[string]string `json:"mtls_endpoint_aliases,omitempty"`
+	TLSBound bool              `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+
 	Scopes        []string   `json:"scopes_supported"`
 	Claims        []string   `json:"claims_supported"`
 	ACRs          []care.ACR `json:"acr_values_supported"`
@@ -69,9 +74,9 @@ func algorithms() []string {
 }
 
 // describe returns the document. registration is the endpoint, or "" while it
-// is closed.
-func describe(issuer, registration string) ([]byte, error) {
-	clientAuth := []string{"client_secret_post", "client_secret_basic", "private_key_jwt"}
+// is closed; aliases are those of the mTLS host, if there is one.
+func describe(issuer, registration string, mutual Mutual, aliases map[string]string) ([]byte, error) {
+	clientAuth := mutual.methods()
 	assertionAlgs := relyingparty.AssertionAlgorithms()
 	text, err := json.MarshalIndent(metadata{
 		Issuer:        issuer,
@@ -83,6 +88,8 @@ func describe(issuer, registration string) ([]byte, error) {
 		Revocation:    issuer + revokePath[len(RealmPath):],
 		Push:          issuer + pushPath[len(RealmPath):],
 		Registration:  registration,
+		Aliases:       aliases,
+		TLSBound:      aliases != nil,
 		Scopes:        relyingparty.Scopes(),
 		Claims: []string{
 			"sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash", "s_hash",

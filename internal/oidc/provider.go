@@ -89,6 +89,8 @@ type Options struct {
 	// BaseURL is our own address as people and relying parties reach it:
 	// "https://auth.example.nhs.uk".
 	BaseURL string
+	// Mutual is where relying parties show a certificate.
+	Mutual Mutual
 	// Schedule says when signing keys follow one another, and HSM is where new
 	// ones are kept: nil for the database.
 	Schedule signing.Schedule
@@ -142,7 +144,11 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if o.Registration {
 		open = registration
 	}
-	discovery, err := describe(issuer, open)
+	origins, err := originsOf(issuer, o.Mutual)
+	if err != nil {
+		return nil, err
+	}
+	discovery, err := describe(issuer, open, o.Mutual, aliases(origins))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +160,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Provider{
-		Options: o, issuer: issuer, origins: []string{strings.TrimSuffix(issuer, RealmPath)}, keys: signer,
+		Options: o, issuer: issuer, origins: origins, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
 		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery), schemas: schemas,
@@ -167,7 +173,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.clients = clientauth.New(clientauth.Options{
 		ByID: p.byID, Keys: p.clientKeys,
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],
-		Origins: p.origins, Now: o.DB.Now,
+		Origins: origins, Authorities: o.Mutual.Authorities, Now: o.DB.Now,
 	})
 	p.signOuts = p.newSignOuts()
 	return p, nil
@@ -204,18 +210,13 @@ func (p *Provider) Issuer() string { return p.issuer }
 // carry no CSRF token: a client secret, a bearer token or the redirect address
 // guards them (decision 14).
 func (p *Provider) Routes(mux *http.ServeMux) {
-	p.Kit.Exempt(authorizePath, tokenPath, userinfoPath, introspectPath, revokePath, pushPath)
+	p.Kit.Exempt(authorizePath)
 	mux.Handle("GET "+discoveryPath, p.discovery)
 	mux.Handle("GET "+metadataPath, p.discovery)
 	mux.HandleFunc("GET "+jwksPath, p.jwks)
 	mux.HandleFunc("GET "+authorizePath, p.authorize)
 	mux.HandleFunc("POST "+authorizePath, p.authorizeForm)
-	mux.HandleFunc("POST "+tokenPath, p.token)
-	mux.HandleFunc("GET "+userinfoPath, p.userinfo)
-	mux.HandleFunc("POST "+userinfoPath, p.userinfo)
-	mux.HandleFunc("POST "+introspectPath, p.introspect)
-	mux.HandleFunc("POST "+revokePath, p.revoke)
-	mux.HandleFunc("POST "+pushPath, p.push)
+	p.ProgramRoutes(mux)
 	if p.Registration {
 		p.registrationRoutes(mux)
 	}

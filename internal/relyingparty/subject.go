@@ -43,6 +43,18 @@ func (s TLSSubject) Names(c *x509.Certificate) bool {
 	return false
 }
 
+// Expected describes the subject, "" if there is none.
+func (s TLSSubject) Expected() string {
+	for kind, value := range map[string]string{
+		"subject ": s.DN, "DNS name ": s.DNS, "URI ": s.URI, "IP address ": s.IP, "email address ": s.Email,
+	} {
+		if value != "" {
+			return kind + value
+		}
+	}
+	return ""
+}
+
 // attributes are the short names of RFC 4514 section 3, and those that
 // certificates of health services and their tools use.
 var attributes = map[string]string{

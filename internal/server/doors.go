@@ -22,19 +22,27 @@ type door struct {
 }
 
 // open opens every door that the configuration names, or none.
-func (s *site) open(h *health) ([]door, *certificate.Files, error) {
-	var files *certificate.Files
+func (s *site) open(h *health) ([]door, []*certificate.Files, error) {
+	var certificates []*certificate.Files
 	var encrypted *tls.Config
 	if named := s.Config.TLS; named.CertificateFile != "" {
-		var err error
-		if files, err = certificate.Open(named.CertificateFile, named.KeyFile, time.Now, s.Log); err != nil {
+		files, err := certificate.Open(named.CertificateFile, named.KeyFile, time.Now, s.Log)
+		if err != nil {
 			return nil, nil, err
 		}
-		encrypted = files.Config()
+		certificates, encrypted = append(certificates, files), files.Config()
 	}
 	doors := []door{{address: s.Config.Listen, server: s.server(s.handler(h)), tls: encrypted}}
 	if address := s.Config.ConnectionManager.Listen; address != "" {
 		doors = append(doors, door{address: address, server: s.server(s.connectionHall()), tls: encrypted})
+	}
+	if named := s.Config.MutualTLS; named.Offered() {
+		files, err := certificate.Open(named.CertificateFile, named.KeyFile, time.Now, s.Log)
+		if err != nil {
+			return nil, nil, err
+		}
+		certificates = append(certificates, files)
+		doors = append(doors, door{address: named.Listen, server: s.server(s.mutualHall()), tls: asking(files.Config())})
 	}
 	if address := s.Config.MetricsListen; address != "" {
 		scraped := &http.Server{Handler: s.metrics.handler(), ReadHeaderTimeout: headerWithin}
@@ -54,7 +62,7 @@ func (s *site) open(h *health) ([]door, *certificate.Files, error) {
 		}
 		doors[i].listener = listener
 	}
-	return doors, files, nil
+	return doors, certificates, nil
 }
 
 func cannotListen(address string, err error) error {

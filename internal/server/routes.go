@@ -52,9 +52,13 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	mutual, err := h.mutual()
+	if err != nil {
+		return nil, err
+	}
 	s.provider, err = oidc.New(ctx, oidc.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Sessions: h.Sessions, Requirements: h.Requirements,
-		Directory: h.Directory, Outbox: h.Outbox, BaseURL: h.Config.BaseURL, Schedule: h.Config.Signing.Schedule(), HSM: h.signingHSM(),
+		Directory: h.Directory, Outbox: h.Outbox, BaseURL: h.Config.BaseURL, Mutual: mutual, Schedule: h.Config.Signing.Schedule(), HSM: h.signingHSM(),
 		Random: h.Random, Fetch: h.Fetch, Registration: h.Config.DynamicRegistration, Network: web.Client, Record: s.record, Log: h.Log,
 	})
 	if err != nil {

@@ -51,7 +51,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 		return err
 	}
 	health := &health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log}
-	doors, files, err := s.open(health)
+	doors, certificates, err := s.open(health)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 		go func() { serving <- d.server.Serve(d.listener) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	wait := s.work(background, log, node, files)
+	wait := s.work(background, log, node, certificates)
 	ready()
 
 	select {
@@ -143,7 +143,7 @@ func (s *site) server(handler http.Handler) *http.Server {
 
 // work starts what runs beside requests, and returns a function that waits
 // until it has ended.
-func (s *site) work(ctx context.Context, log *audit.Log, node string, files *certificate.Files) (wait func()) {
+func (s *site) work(ctx context.Context, log *audit.Log, node string, certificates []*certificate.Files) (wait func()) {
 	var group sync.WaitGroup
 	group.Go(func() { s.Outbox.Run(ctx) })
 	group.Go(func() { s.faults.Run(ctx) })
@@ -151,7 +151,7 @@ func (s *site) work(ctx context.Context, log *audit.Log, node string, files *cer
 	group.Go(func() { s.provider.KeepFailures(ctx) })
 	group.Go(func() { s.again(ctx, "sequencing the audit log", log.Run) })
 	group.Go(func() { s.again(ctx, "cleaning up", func(ctx context.Context) error { return s.clean(ctx, node) }) })
-	if files != nil {
+	for _, files := range certificates {
 		group.Go(func() { onHangup(ctx, files.Reload) })
 	}
 	return group.Wait

@@ -67,6 +67,7 @@ func (l *loader) config(f file) *Config {
 	c.Signing = l.signing(f)
 	l.addresses(c)
 	l.connectionManager(c, f)
+	l.mutualTLS(c, f)
 	l.passwords(&c.Passwords)
 	l.smtp(&c.SMTP)
 	if err := c.Operator.Colours().Check(); err != nil {

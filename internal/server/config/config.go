@@ -24,6 +24,8 @@ type Config struct {
 	// serves Prometheus ("" for none).
 	Listen        string
 	MetricsListen string
+	// MutualTLS is for relying parties that show a certificate.
+	MutualTLS MutualTLS
 	// ConnectionManager is for the programs of suppliers.
 	ConnectionManager ConnectionManager
 

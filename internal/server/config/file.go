@@ -46,6 +46,13 @@ type file struct {
 		AAL3Idle  string `yaml:"aal3_idle"`
 		AAL3Total string `yaml:"aal3_total"`
 	} `yaml:"sessions"`
+	MTLS struct {
+		BaseURL         string `yaml:"base_url"`
+		Listen          string `yaml:"listen"`
+		CertificateFile string `yaml:"certificate_file"`
+		KeyFile         string `yaml:"key_file"`
+		ClientCAFile    string `yaml:"client_ca_file"`
+	} `yaml:"mtls"`
 	ConnectionManager struct {
 		BaseURL string `yaml:"base_url"`
 		Listen  string `yaml:"listen"`
@@ -111,6 +118,11 @@ func (f *file) settings() []setting {
 		{"signing.rotate_every", &f.Signing.RotateEvery},
 		{"signing.publish_before", &f.Signing.PublishBefore},
 		{"signing.hsm_socket", &f.Signing.HSMSocket},
+		{"mtls.base_url", &f.MTLS.BaseURL},
+		{"mtls.listen", &f.MTLS.Listen},
+		{"mtls.certificate_file", &f.MTLS.CertificateFile},
+		{"mtls.key_file", &f.MTLS.KeyFile},
+		{"mtls.client_ca_file", &f.MTLS.ClientCAFile},
 		{"connection_manager.base_url", &f.ConnectionManager.BaseURL},
 		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},

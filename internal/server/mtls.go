@@ -1,0 +1,51 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"carekey.dev/carekey/internal/oidc"
+)
+
+// mutual is the mTLS host as the provider knows it.
+func (h *House) mutual() (oidc.Mutual, error) {
+	named := h.Config.MutualTLS
+	m := oidc.Mutual{BaseURL: named.BaseURL}
+	if named.ClientCAFile == "" {
+		return m, nil
+	}
+	text, err := os.ReadFile(named.ClientCAFile)
+	if err != nil {
+		return m, fmt.Errorf("reading mtls.client_ca_file: %w", err)
+	}
+	m.Authorities = x509.NewCertPool()
+	if !m.Authorities.AppendCertsFromPEM(text) {
+		return m, fmt.Errorf("mtls.client_ca_file %s has no certificate in PEM form", named.ClientCAFile)
+	}
+	return m, nil
+}
+
+// asking makes a server ask for a certificate, and accept whatever is shown
+// with its private key or nothing at all: who a certificate belongs to is for
+// the provider to say, as an OAuth error, and one that is self-signed has no
+// authority (RFC 8705 sections 2.1 and 2.2).
+func asking(c *tls.Config) *tls.Config {
+	c.ClientAuth = tls.RequestClientCert
+	return c
+}
+
+// mutualHall is what the mTLS host serves: the endpoints that programs call,
+// and no page. TLS ends here, so no proxy has a say.
+func (s *site) mutualHall() http.Handler {
+	mux := http.NewServeMux()
+	s.provider.ProgramRoutes(mux)
+	const here = true // encrypted, as if nobody outside this machine could connect
+	return s.hall(s.kit.Wrap(mux), here, func(r *http.Request, status int, took time.Duration) {
+		_, route := mux.Handler(r)
+		s.metrics.observe("mtls "+route, status, took)
+	}, func(w http.ResponseWriter, r *http.Request, err error) { s.kit.Fault(w, r, err) })
+}
