@@ -57,6 +57,9 @@ func TestEachMistakeOfARegistrationIsNamedWithItsField(t *testing.T) {
 		"tls_client_auth_san_ip": func(rp *relyingparty.RelyingParty) {
 			rp.AuthMethod, rp.TLSSubject.IP = relyingparty.TLSClientAuth, "10.0.0.999"
 		},
+		"tls_client_auth_subject_dn": func(rp *relyingparty.RelyingParty) {
+			rp.AuthMethod, rp.TLSSubject.DN = relyingparty.TLSClientAuth, "e-RS at Northmoor"
+		},
 		"tls_client_auth_… is for": func(rp *relyingparty.RelyingParty) { rp.DNS = "a.example" },
 		"frontchannel_logout_uri": func(rp *relyingparty.RelyingParty) {
 			rp.FrontchannelLogoutURI = "http://one.example/out"
