@@ -93,6 +93,8 @@ func TestATimeOutIsWarnedOf(t *testing.T) {
 	plain.wantText("For your security you will be signed out at")
 	plain.keep("time-out-in-words")
 	plain.narrow("time-out-in-words")
+	plain.open(h.url + "/cim/authenticators/add") // another room's page
+	plain.wantText("For your security you will be signed out at")
 
 	h.env = append(h.env, "CAREKEY_SESSIONS_AAL2_IDLE=155s")
 	h.restart()

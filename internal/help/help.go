@@ -136,6 +136,8 @@ func cookies() [][]any {
 		{"__Host-carekey", "Keeps you signed in", "Until you sign out or close the browser; it stops working before that, after a time limit"},
 		{"__Host-method-…", "Remembers your login method, if you tick “Remember my selection”", "2 years"},
 		{"__Host-device", "Shows that you signed in with this browser before, so that wrong tries of others do not lock you out here", "400 days"},
+		{"__Host-shared-computer", "Marks a computer that people share, if your IT service has marked it", "400 days from the last sign-in"},
+		{"__Host-session", "Lets a supplier's program look after the services that it registered. People's browsers never get it", "1 hour"},
 		{"__Host-dismissed", "Remembers which notices you dismissed", "90 days"},
 	}
 }
