@@ -17,7 +17,7 @@ func Kinds() []*Kind {
 		LinkUnknown, LinkExpired, LinkUsed, LinkReplaced, LinkNotConfirmed, LinkRefused, LinkTooLate, LinkNotWaiting,
 		WrongRecoveryCode, RecoveryCodeUsed, RecoveryCodeMistyped,
 		UnknownClient, RedirectMismatch, RequestUnreadable, RequestRefused, ClientRefused, GrantRefused, TokenRefused, RefreshRefused, TokenQuestionRefused, RequestOver,
-		ProofRefused, TokenProofRefused,
+		ProofRefused, TokenProofRefused, TokenMisused,
 		HeadlessMethod, HeadlessUnreadable, HeadlessMedia, HeadlessRefused, RegistrationRefused, RegistrationTokenRefused,
 		TeamRefused, ConfigRefused, ConfigChanged, ConfigUnknown, TeamForbidden,
 		OtherPerson, AddressReplaced,

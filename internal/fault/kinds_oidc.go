@@ -83,6 +83,13 @@ var (
 		Next:     "Go back to that service. If you are not signed in there, sign in again.",
 		Desk:     "The request_uri of a pushed authorization request (PAR) is good for 60 seconds, then for one sign-in of half an hour in the browser that brought it first, and for one code. The log line says what was the matter. Going back to an old page after a sign-in is the everyday reason.",
 	}
+	TokenMisused = &Kind{
+		Number: 534, Name: "access token sent wrongly", Status: http.StatusBadRequest,
+		Title:    "The service asked about you in a way that we cannot answer",
+		Sentence: "The service that you came from sent its permission in more than one place.",
+		Next:     "Go back to that service. If it happens again, tell its support team.",
+		Desk:     "A userinfo request carried an access token both in its header and in its body, or twice. It is a mistake in that relying party's program.",
+	}
 	TokenQuestionRefused = &Kind{
 		Number: 531, Name: "introspection or revocation refused", Status: http.StatusBadRequest,
 		Title:    "The service asked something that we refused",

@@ -19,29 +19,36 @@ func challengeDPoP() string {
 	return `DPoP realm="Carekey", algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
 }
 
+// The schemes by which a token is sent, which are compared without regard to
+// case (RFC 9110 section 11.1).
+const (
+	schemeBearer = "bearer"
+	schemeDPoP   = "dpop"
+)
+
 // presentedToken is an access token as a request carries it.
 type presentedToken struct {
-	text string
+	scheme, text string // "", "" if there is none
 	sender
 }
 
-// presented returns the access token of a request. It comes in the header
-// alone, never in an address (RFC 9700 section 4.3.2): as Bearer, or as DPoP
-// with a proof (RFC 9449 section 7.1).
+// presented returns the access token of a request: in the header as Bearer, or
+// as DPoP with a proof (RFC 9449 section 7.1), or in the form of a POST (RFC 6750
+// section 2.2; OpenID Connect Core section 5.3.1), and never in an address (RFC
+// 9700 section 4.3.2).
 func (p *Provider) presented(r *http.Request, path string) (presentedToken, *refusal) {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token := presentedToken{text: text}
-	bearer, bound := strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "DPoP")
-	switch {
-	case !bearer && !bound, text == "":
+	scheme, text, e := sentToken(r)
+	if e != nil {
+		return presentedToken{}, e
+	}
+	token := presentedToken{scheme: strings.ToLower(scheme), text: text}
+	if token.scheme != schemeBearer && token.scheme != schemeDPoP || text == "" {
 		return presentedToken{}, badBearer("an access token is missing: send it in the header Authorization: Bearer, or DPoP with a proof")
-	case len(r.Header.Values("Authorization")) > 1:
-		return presentedToken{}, badBearer("more than one Authorization header was sent")
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		token.Certificate = thumbprint(r.TLS.PeerCertificates[0])
 	}
-	if bearer {
+	if token.scheme == schemeBearer {
 		return token, nil // a proof beside a bearer token means nothing
 	}
 	s, err := p.proofOf(r, path, text)
@@ -53,6 +60,38 @@ func (p *Provider) presented(r *http.Request, path string) (presentedToken, *ref
 	}
 	token.JKT, token.proof, token.proven = s.JKT, s.proof, true
 	return token, nil
+}
+
+// sentToken returns the token and its scheme, as they were sent by one way (RFC
+// 6750 section 2).
+func sentToken(r *http.Request) (scheme, text string, e *refusal) {
+	sent := r.Header.Values("Authorization")
+	if r.Method == http.MethodPost {
+		if err := r.ParseForm(); err != nil {
+			return "", "", badUse("the body is not a form, or is larger than 64 KiB")
+		}
+		sent = append(sent, prefixed("Bearer ", r.PostForm["access_token"])...)
+	}
+	switch len(sent) {
+	case 0:
+		return "", "", nil
+	case 1:
+		scheme, text, _ = strings.Cut(sent[0], " ")
+		return scheme, text, nil
+	}
+	return "", "", badUse("an access token was sent more than once")
+}
+
+func prefixed(prefix string, all []string) []string {
+	var with []string
+	for _, one := range all {
+		with = append(with, prefix+one)
+	}
+	return with
+}
+
+func badUse(description string) *refusal {
+	return refuse(fault.TokenMisused, "invalid_request", description, nil)
 }
 
 // may reports why the token may not be used like this, or nil: a bound token by
@@ -103,14 +142,13 @@ func badBearerProof(description string) *refusal {
 
 // challenge says how to come back with a good token. A request that carried
 // none learns no error (RFC 6750 section 3.1).
-func challenge(w http.ResponseWriter, r *http.Request, e *refusal) {
+func challenge(w http.ResponseWriter, scheme string, e *refusal) {
 	bearer, bound := challengeBearer, challengeDPoP()
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	switch detail := fmt.Sprintf(`, error="%s", error_description="%s"`, e.code, e.description); {
-	case text == "":
-	case strings.EqualFold(scheme, "DPoP"):
+	detail := fmt.Sprintf(`, error="%s", error_description="%s"`, e.code, e.description)
+	switch scheme {
+	case schemeDPoP:
 		bound += detail
-	case strings.EqualFold(scheme, "Bearer"):
+	case schemeBearer:
 		bearer += detail
 	}
 	w.Header().Add("WWW-Authenticate", bearer)

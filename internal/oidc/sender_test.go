@@ -96,7 +96,6 @@ func TestABoundTokenIsOfNoUseWithoutItsKey(t *testing.T) {
 		"an unbound token":           {[]string{"Authorization", "DPoP " + unbound, "DPoP", key.Proof(t, "GET", at, h.Now(), unbound)}, "invalid_token", "not bound"},
 		"no token of ours":           {[]string{"Authorization", "DPoP x", "DPoP", key.Proof(t, "GET", at, h.Now(), "x")}, "invalid_token", "not one that was issued"},
 		"two proofs":                 {[]string{"Authorization", "DPoP " + access, "DPoP", good, "DPoP", good}, "invalid_dpop_proof", "more than one"},
-		"two tokens":                 {[]string{"Authorization", "DPoP " + access, "Authorization", "Bearer " + unbound, "DPoP", good}, "invalid_token", "more than one"},
 		"a proof that is no proof":   {[]string{"Authorization", "DPoP " + access, "DPoP", access}, "invalid_dpop_proof", "signed JWT"},
 		"in small letters, no proof": {[]string{"Authorization", "dpop " + access}, "invalid_dpop_proof", "missing"},
 	} {

@@ -28,7 +28,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	if e != nil {
 		if e.fault.Kind == fault.TokenRefused || e.fault.Kind == fault.TokenProofRefused {
-			challenge(w, r, e)
+			challenge(w, token.scheme, e)
 		}
 		p.fail(w, r, e, about.allowed.ClientID)
 		return

@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestUserinfoWithoutAGoodTokenIsUnauthorized(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
+			r.Header.Add(headers[i], headers[i+1])
 		}
 		return h.browser().do(r)
 	}
@@ -86,8 +87,36 @@ func TestUserinfoWithoutAGoodTokenIsUnauthorized(t *testing.T) {
 	if a := call("POST", "", "Authorization", "bearer "+access); a.status != http.StatusOK {
 		t.Errorf("by POST: %d %s", a.status, a.body)
 	}
+	if a := call("GET", "", "Authorization", "Bearer "+access, "Authorization", "Bearer "+access); a.status != http.StatusBadRequest || !strings.Contains(a.body, "invalid_request") {
+		t.Errorf("two headers: %d %s", a.status, a.body)
+	}
 	h.pass(3600 * time.Second)
 	if a := call("GET", "", "Authorization", "Bearer "+access); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "expired") {
 		t.Errorf("an hour later: %d %s", a.status, a.body)
+	}
+}
+
+// RFC 6750 sections 2, 2.2 and 3.1; OpenID Connect Core section 5.3.1.
+func TestUserinfoTakesTheTokenInAFormButNeverTwice(t *testing.T) {
+	h := open(t)
+	_, code := h.issue()
+	access := h.tokens(code)["access_token"].(string)
+	if a := h.post("/userinfo", url.Values{"access_token": {access}}); a.status != http.StatusOK {
+		t.Errorf("in a form: %d %s", a.status, a.body)
+	}
+	if a := h.post("/userinfo", url.Values{"access_token": {"x"}}); a.status != http.StatusUnauthorized || !strings.Contains(a.header.Get("WWW-Authenticate"), `error="invalid_token"`) {
+		t.Errorf("a wrong one in a form: %d %s", a.status, a.body)
+	}
+	if a := h.post("/userinfo", nil); a.status != http.StatusUnauthorized {
+		t.Errorf("none: %d %s", a.status, a.body)
+	}
+	for name, a := range map[string]answer{
+		"header and form": h.post("/userinfo", url.Values{"access_token": {access}}, "Authorization", "Bearer "+access),
+		"twice":           h.post("/userinfo", url.Values{"access_token": {access, access}}),
+		"a long body":     h.post("/userinfo", url.Values{"access_token": {strings.Repeat("x", 65<<10)}}),
+	} {
+		if a.status != http.StatusBadRequest || object(t, a.body)["error"] != "invalid_request" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
 	}
 }
