@@ -335,6 +335,41 @@ func TestAYesSignsOutOnlyTheSessionThatWasAskedAbout(t *testing.T) {
 	}
 }
 
+// FuzzSignOutRequest: whatever a stranger puts into the address, nobody is
+// signed out by it, nobody is sent to an address that is not registered, and
+// nothing breaks.
+func FuzzSignOutRequest(f *testing.F) {
+	h := open(f)
+	h.withFarewell()
+	b, stranger := h.browser(), h.browser()
+	s, hint := b.atERS(amara)
+	h.pass(61 * time.Minute)
+	f.Add("id_token_hint=" + hint + "&state=s&post_logout_redirect_uri=" + url.QueryEscape(signedOutAt))
+	f.Add("client_id=" + ers + "&post_logout_redirect_uri=" + url.QueryEscape(signedOutAt+"?from=carekey") + "&state=%00%ff")
+	f.Add("id_token_hint=a.b.c&client_id=%zz&logout_hint=x&ui_locales=cy")
+	f.Add("state=1&state=2;&id_token_hint=" + unsigned(hint))
+	f.Fuzz(func(t *testing.T, query string) {
+		h.t = t
+		if strings.ContainsFunc(query, func(r rune) bool { return r <= ' ' || r == '#' || r == 0x7f }) {
+			return // no client can send that
+		}
+		for who, browser := range map[string]*browser{"a person": b, "a stranger": stranger} {
+			u := &url.URL{Scheme: "https", Host: strings.TrimPrefix(h.server.URL, "https://"), Path: endSessionPath, RawQuery: query}
+			a := browser.do(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{"Accept": {"text/html"}}})
+			to := a.header.Get("Location")
+			if a.status != http.StatusOK && a.status != http.StatusBadRequest && a.status != http.StatusSeeOther {
+				t.Errorf("%s is answered %d", who, a.status)
+			}
+			if to != "" && !strings.HasPrefix(to, signedOutAt) && !strings.HasPrefix(to, endSessionPath+"/done?j=") {
+				t.Errorf("%s is sent to %s", who, to)
+			}
+		}
+		if h.over(s) {
+			t.Error("signed out by a link")
+		}
+	})
+}
+
 // say sends the form of a page with the button of that name.
 func (b *browser) say(a answer, button string) answer {
 	b.h.t.Helper()

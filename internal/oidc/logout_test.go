@@ -15,6 +15,7 @@ import (
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/oidc/claims/claimstest"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
@@ -45,8 +46,9 @@ func (h *house) told(wanted int, server chan string) map[string]map[string]any {
 	return all
 }
 
-// verified returns the claims of a JWT that a key of the public set signed, and
-// "typ" and "alg" of its header.
+// verified returns the claims of a logout token that a key of the public set
+// signed and that is as the published schema says, and "typ" and "alg" of its
+// header.
 func (h *house) verified(token string) map[string]any {
 	h.t.Helper()
 	var set jose.JSONWebKeySet
@@ -66,6 +68,7 @@ func (h *house) verified(token string) map[string]any {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	claimstest.Validate(h.t, claimstest.LogoutToken, string(payload))
 	claims := object(h.t, string(payload))
 	claims["typ"], claims["alg"] = header.ExtraHeaders[jose.HeaderType], header.Algorithm
 	return claims
