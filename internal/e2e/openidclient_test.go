@@ -5,15 +5,20 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"math/big"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -26,6 +31,8 @@ type way struct {
 	// registered is what the relying party registered besides, settings what
 	// openid-client is told besides.
 	registered, settings map[string]any
+	// subject is whose certificate it shows, "" for none.
+	subject string
 	// check looks at what came back.
 	check func(t *testing.T, got map[string]any)
 }
@@ -80,6 +87,18 @@ var ways = map[string]way{
 			}
 		},
 	},
+	"tls_client_auth": {
+		auth: "tls_client_auth", subject: "party.tls.example",
+		registered: settings{"tls_client_auth_san_dns": "party.tls.example"},
+	},
+	"self_signed_tls_client_auth": {auth: "self_signed_tls_client_auth", subject: "party.self.example"},
+	"strict with a certificate": {
+		auth: "tls_client_auth", subject: "party.strict.example",
+		registered: settings{
+			"profile": "strict", "tls_client_auth_san_dns": "party.strict.example", "tls_client_certificate_bound_access_tokens": true,
+		},
+		settings: settings{"par": true, "metadata": settings{"id_token_signed_response_alg": "PS256"}},
+	},
 	"signed userinfo": {
 		auth: "client_secret_post", registered: settings{"userinfo_signed_response_alg": "PS256"},
 		settings: settings{"signed_userinfo": true, "metadata": settings{"userinfo_signed_response_alg": "PS256"}},
@@ -99,7 +118,11 @@ var ways = map[string]way{
 // that it can: it checks issuer, state, nonce, hashes, signatures and iss
 // itself, and fails what is not to its liking.
 func TestOpenIDClientWorksUnchanged(t *testing.T) {
-	o := newTown(t, "")
+	mtls := strconv.Itoa(freePorts(t, 1))
+	clients := newAuthority(t)
+	authorities := filepath.Join(t.TempDir(), "clients.pem")
+	clients.write(authorities, "CERTIFICATE", clients.certificate.Raw)
+	o := newTown(t, fmt.Sprintf("mtls: {base_url: https://localhost:%s, listen: 127.0.0.1:%s, client_ca_file: %s}\n", mtls, mtls, authorities))
 	folder, port := npm(t, "openid-client"), freePorts(t, 1)
 	home := "http://localhost:" + strconv.Itoa(port)
 	var parties []map[string]any
@@ -108,7 +131,7 @@ func TestOpenIDClientWorksUnchanged(t *testing.T) {
 	const last = "signing out" // nobody is signed in after it
 	ways[last] = way{auth: "client_secret_post", settings: settings{"logout": true}}
 	for name, w := range ways {
-		party, told := w.register(t, name, home)
+		party, told := w.register(t, clients, name, home)
 		parties, cases[slug(name)] = append(parties, party), told
 	}
 	secrets := o.register(parties...)
@@ -158,7 +181,7 @@ func slug(name string) string {
 
 // register returns what a relying party registers for the way, and what
 // openid-client is told.
-func (w way) register(t *testing.T, name, home string) (party, told map[string]any) {
+func (w way) register(t *testing.T, clients *authority, name, home string) (party, told map[string]any) {
 	t.Helper()
 	party = map[string]any{
 		"client_id": "party." + slug(name), "name": name, "token_endpoint_auth_method": w.auth, "default_acr": "AAL2_OR_AAL3_ANY",
@@ -168,6 +191,13 @@ func (w way) register(t *testing.T, name, home string) (party, told map[string]a
 	if w.alg != "" {
 		private, public := keyPair(t, w.alg, "key of "+name)
 		party["jwks"], told["jwk"], told["alg"] = settings{"keys": []any{public}}, private, w.alg
+	}
+	if w.subject != "" {
+		certificate, key := w.certificate(t, clients)
+		told["certificate"], told["certificate_key"] = pemText(t, "CERTIFICATE", certificate.Raw), pemText(t, "PRIVATE KEY", key)
+		if w.auth == "self_signed_tls_client_auth" {
+			party["jwks"] = settings{"keys": []any{jose.JSONWebKey{Key: certificate.PublicKey, Certificates: []*x509.Certificate{certificate}}}}
+		}
 	}
 	for field, value := range w.registered {
 		party[field] = value
@@ -196,4 +226,29 @@ func keyPair(t *testing.T, alg, kid string) (private, public jose.JSONWebKey) {
 		t.Fatal(fmt.Errorf("no key for %s", alg))
 	}
 	return private, private.Public()
+}
+
+// certificate returns a new certificate of the way's subject and its key: one
+// of the authority, or one that nobody but itself signed.
+func (w way) certificate(t *testing.T, clients *authority) (*x509.Certificate, []byte) {
+	t.Helper()
+	key := newKey(t)
+	if w.auth == "self_signed_tls_client_auth" {
+		clients = &authority{t: t, key: key}
+	}
+	certificate := clients.sign(&x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: w.subject}, DNSNames: []string{w.subject},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, key)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, der
+}
+
+func pemText(t *testing.T, kind string, der []byte) string {
+	t.Helper()
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
