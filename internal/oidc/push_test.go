@@ -221,7 +221,9 @@ func TestACodeOfAPushedRequestIsHeldToItsChallenge(t *testing.T) {
 func TestThePushedProofBindsTheCode(t *testing.T) {
 	h := open(t)
 	key := dpoptest.New(t)
-	proof := func(of dpoptest.Key) []string { return []string{"DPoP", of.Proof(t, "POST", h.at("/par"), h.Now(), "")} }
+	proof := func(of dpoptest.Key) []string {
+		return []string{"DPoP", of.Proof(t, "POST", h.at("/par"), h.Now(), "")}
+	}
 	b := h.browser()
 	b.withApp(amara)
 	a := h.post("/par", ask("client_secret", ersSecret), proof(key)...)

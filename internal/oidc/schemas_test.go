@@ -102,7 +102,7 @@ func TestUserinfoIsSignedForWhoeverRegisteredThat(t *testing.T) {
 		if err := json.Unmarshal([]byte(h.browser().get(oidc.RealmPath+"/connect/jwk_uri").body), &published); err != nil {
 			t.Fatal(err)
 		}
-		signed, err := jose.ParseSigned(a.body, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
+		signed, err := jose.ParseSignedCompact(a.body, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(algorithm)})
 		if err != nil {
 			t.Fatalf("%s: %v", algorithm, err)
 		}
