@@ -38,7 +38,7 @@ func (p *Provider) newSignOuts() signOuts {
 	return signOuts{
 		logout: logout.New(logout.Options{
 			DB: p.DB, Outbox: p.Outbox, Directory: p.Directory, Fetch: p.Fetch, Issuer: p.issuer,
-			Sign: p.signLogout, Random: p.Random, Log: p.Log,
+			Sign: p.signLogout, Random: p.Random,
 		}),
 		partings:  journey.New(p.Ring, "parting", partingLife, p.DB.Now, p.Random),
 		farewells: p.Kit.Pages(logout.Templates),
@@ -48,8 +48,7 @@ func (p *Provider) newSignOuts() signOuts {
 // parting is a sign-out on its way through our pages.
 type parting struct {
 	// SID is the session that ends, or "" if there was none.
-	SID      string `json:"s,omitempty"`
-	ClientID string `json:"c,omitempty"`
+	SID string `json:"s,omitempty"`
 	// Service is the relying party's name.
 	Service string `json:"n,omitempty"`
 	// Back is where to go then, or "".
@@ -59,7 +58,7 @@ type parting struct {
 }
 
 func (f farewell) parting(sid string) parting {
-	leave := parting{SID: sid, ClientID: f.rp.ClientID, Service: f.rp.Name, Back: f.back}
+	leave := parting{SID: sid, Service: f.rp.Name, Back: f.back}
 	if f.problem != nil {
 		leave.Reference = f.problem.fault.Ref
 	}

@@ -17,7 +17,6 @@ import (
 	"embed"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -57,7 +56,6 @@ type Options struct {
 	// from its ID tokens and the typ given.
 	Sign   func(rp relyingparty.RelyingParty, typ string, claims any) (string, error)
 	Random io.Reader
-	Log    *slog.Logger
 }
 
 // Logout is the room.

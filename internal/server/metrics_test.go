@@ -1,0 +1,46 @@
+package server
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/server/faultlog"
+)
+
+// Whoever watches sees which relying party has not been told of sign-outs, and
+// no metric names a person.
+func TestMetricsCountSignOutsThatWereNotTold(t *testing.T) {
+	dbtest.Each(t, Schemas(), func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for i, state := range []string{"dead", "dead", "sent"} {
+				id := string(rune('a' + i))
+				_, err := tx.Exec(`INSERT INTO outbox (id, kind, state, created_at, expires_at, next_at, attempts, ended_at, last_error)
+					VALUES ($1, 'logout', $2, 0, 0, 0, 1, 0, 'the relying party answered 400')`, id, state)
+				if err != nil {
+					return err
+				}
+				_, err = tx.Exec(`INSERT INTO logout_delivery (id, message, client_id, sid, uid, why, made_at)
+					VALUES ($1, $1, '555000000001.apps.national', 's', '555000100101', 'signed out', 0)`, id)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := httptest.NewRecorder()
+		newMetrics(d, faultlog.New(d, nil)).handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+		text := answer.Body.String()
+		if !strings.Contains(text, `carekey_logout_deliveries{client="555000000001.apps.national",state="given_up"} 2`) {
+			t.Errorf("the metrics are\n%s", text)
+		}
+		if strings.Contains(text, "555000100101") {
+			t.Error("a metric names a person")
+		}
+	})
+}
