@@ -100,12 +100,8 @@ func TestTheEndOfASessionIsToldOnce(t *testing.T) {
 
 // Each of two nodes that look at the same moment gets its own.
 func TestTwoNodesNeverTellTheSameEnd(t *testing.T) {
-	url := dbtest.Postgres(t, session.Schema)
-	d, err := db.Open(t.Context(), db.Config{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
+	nodes := dbtest.Nodes(t, 2, session.Schema)
+	d := nodes[0]
 	_, opener, err := session.New(d, session.Options{Random: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
@@ -126,12 +122,7 @@ func TestTwoNodesNeverTellTheSameEnd(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var group sync.WaitGroup
-	for range 2 {
-		node, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { node.Close() })
+	for _, node := range nodes {
 		group.Go(func() {
 			for range sessions / 5 {
 				var sids []string

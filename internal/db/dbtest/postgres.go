@@ -39,6 +39,17 @@ func Server(t testing.TB) string {
 	return s.URL
 }
 
+// Nodes returns handles of n nodes on one fresh, migrated PostgreSQL database.
+func Nodes(t testing.TB, n int, schemas ...fs.FS) []*db.DB {
+	t.Helper()
+	address := Postgres(t, schemas...)
+	nodes := make([]*db.DB, n)
+	for i := range nodes {
+		nodes[i] = OpenWith(t, db.Config{}, address)
+	}
+	return nodes
+}
+
 // Postgres returns the URL of a fresh, migrated PostgreSQL database. It is dropped after the test.
 func Postgres(t testing.TB, schemas ...fs.FS) string {
 	t.Helper()

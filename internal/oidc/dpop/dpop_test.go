@@ -198,16 +198,7 @@ func TestAProofIsForItsAccessToken(t *testing.T) {
 // RFC 9449 section 11.1: of a thousand uses of one proof on two nodes exactly
 // one is the first.
 func TestOfRacingUsesOfAProofExactlyOneWins(t *testing.T) {
-	url := dbtest.Postgres(t, once.Schema)
-	var nodes []*db.DB
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		nodes = append(nodes, d)
-	}
+	nodes := dbtest.Nodes(t, 2, once.Schema)
 	want := expected()
 	want.Now = nodes[0].Now()
 	proof, _, err := dpop.Read(header(dpoptest.New(t).Proof(t, "POST", endpoint, want.Now, "")), want)

@@ -265,16 +265,7 @@ func TestRelyingPartiesAreKnownAsLongAsTheSessionGoesOn(t *testing.T) {
 // relying party is among those to tell: never a sign-in that no sign-out
 // reaches.
 func TestACodeThatRacesTheEndOfItsSessionIsRefusedOrTold(t *testing.T) {
-	url := dbtest.Postgres(t, schemas...)
-	var nodes []*db.DB
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		nodes = append(nodes, d)
-	}
+	nodes := dbtest.Nodes(t, 2, schemas...)
 	for range 40 {
 		h := newHouse(t, nodes[0])
 		code := h.code(t)
@@ -321,14 +312,8 @@ func (h house) clients(t *testing.T) (all []string) {
 // Two nodes on one PostgreSQL: of a thousand racing redemptions exactly one wins
 // (ASVS 10.4.2).
 func TestOfRacingRedemptionsExactlyOneWins(t *testing.T) {
-	url := dbtest.Postgres(t, schemas...)
 	var nodes []house
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
+	for _, d := range dbtest.Nodes(t, 2, schemas...) {
 		nodes = append(nodes, house{DB: d})
 	}
 	signedIn := newHouse(t, nodes[0].DB)

@@ -301,14 +301,8 @@ func (h house) revoked(t *testing.T, want bool, fn func(tx *db.Tx) (bool, error)
 // exactly one wins, and the others have revoked what it bought (RFC 9700 section
 // 4.14.2).
 func TestOfRacingRefreshesExactlyOneWins(t *testing.T) {
-	url := dbtest.Postgres(t, schemas...)
 	var nodes []house
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
+	for _, d := range dbtest.Nodes(t, 2, schemas...) {
 		nodes = append(nodes, house{DB: d})
 	}
 	raceToRefresh(t, newHouse(t, nodes[0].DB), nodes)

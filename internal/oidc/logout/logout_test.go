@@ -224,16 +224,7 @@ func TestAHangingRelyingPartyHoldsUpNobodyElse(t *testing.T) {
 // Of two nodes that see the same sessions end, one puts each message into the
 // outbox, and one delivers it.
 func TestTwoNodesTellEachRelyingPartyOnce(t *testing.T) {
-	url := dbtest.Postgres(t, schemas...)
-	var nodes []*db.DB
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		nodes = append(nodes, d)
-	}
+	nodes := dbtest.Nodes(t, 2, schemas...)
 	h := newHouse(t, nodes[0], nil)
 	rp := newReceiver(t)
 	clients := []string{"e-rs", "ncrs", "mesh"}

@@ -90,16 +90,7 @@ func TestPruningForgetsOnlyWhatIsOver(t *testing.T) {
 // Two nodes on one PostgreSQL: of 1,000 racing uses of one jti exactly one
 // wins.
 func TestOfAThousandRacingUsesExactlyOneWins(t *testing.T) {
-	url := dbtest.Postgres(t, schemas...)
-	var nodes []*db.DB
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
-		nodes = append(nodes, d)
-	}
+	nodes := dbtest.Nodes(t, 2, schemas...)
 	race(t, nodes)
 }
 

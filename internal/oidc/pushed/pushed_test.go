@@ -191,14 +191,8 @@ func TestOldRequestsArePruned(t *testing.T) {
 // Two nodes on one PostgreSQL: of a thousand racing uses in one browser exactly
 // one gets its code (RFC 9126 section 7.3).
 func TestOfRacingUsesExactlyOneWins(t *testing.T) {
-	address := dbtest.Postgres(t, schemas...)
 	var nodes []house
-	for range 2 {
-		d, err := db.Open(t.Context(), db.Config{URL: address})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { d.Close() })
+	for _, d := range dbtest.Nodes(t, 2, schemas...) {
 		nodes = append(nodes, house{DB: d, t: t})
 	}
 	race(t, nodes)
