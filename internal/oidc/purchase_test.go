@@ -49,4 +49,3 @@ func (h *house) userinfo(token string) answer {
 	}
 	return a
 }
-
