@@ -17,12 +17,17 @@ import (
 type arrival struct {
 	rp relyingparty.RelyingParty
 	// own are the parameters of the address, query those of the request: the
-	// same, unless the address only names a request that was pushed.
+	// same, unless it was pushed or is in a request object.
 	own, query url.Values
-	// kept is the name of a request that is kept here, or "". begun says that
-	// it was given to this browser before.
+	// kept is the name of a request that was pushed, or "". begun says that it
+	// was given to this browser before.
 	kept  string
 	begun bool
+	// object: the request is in a request object. vetted: how it came has been
+	// judged before.
+	object, vetted bool
+	// refusal is what is wrong with how it came, or nil.
+	refusal *refusal
 }
 
 // arrive returns the request, or a fault that is a page: without a known client
@@ -50,13 +55,22 @@ func (p *Provider) arrive(r *http.Request) (arrival, error) {
 	if err != nil {
 		return a, err
 	}
-	a.query = a.own
-	if pushed.Named(a.own.Get("request_uri")) {
-		if err := p.recall(r, &a); err != nil {
-			return a, err
-		}
+	a.query = own(a.own)
+	switch uri := a.own.Get("request_uri"); {
+	case a.own.Get(objectParameter) != "":
+		err = p.resume(r, &a)
+	case pushed.Named(uri):
+		err = p.recall(r, &a)
+	case uri != "" || a.own.Get("request") != "":
+		err = p.open(r.Context(), &a)
+	}
+	if err != nil {
+		return a, err
 	}
 	if uri := a.query.Get("redirect_uri"); !a.rp.Redirects(uri) {
+		if a.refusal != nil {
+			return a, a.refusal.fault
+		}
 		return a, fault.New(fault.RedirectMismatch, fmt.Errorf("%s (%s) asked for redirect_uri %.200q", a.rp.ClientID, a.rp.ShortName, uri))
 	}
 	return a, nil
@@ -65,7 +79,7 @@ func (p *Provider) arrive(r *http.Request) (arrival, error) {
 // recall reads a request that was pushed. What else the address says is no part
 // of it (RFC 9126 section 4; RFC 9101 section 6.3).
 func (p *Provider) recall(r *http.Request, a *arrival) error {
-	a.kept = a.own.Get("request_uri")
+	a.kept, a.vetted = a.own.Get("request_uri"), true
 	browser := pushed.BrowserOf(page.Browser(r))
 	var refused error
 	err := p.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
@@ -88,13 +102,17 @@ func over(refused error) error {
 	return fault.New(fault.RequestOver, refused)
 }
 
-// begin gives a pushed request to the browser that brings it, for the time that
-// a sign-in takes.
-func (p *Provider) begin(r *http.Request, a arrival) error {
-	if a.kept == "" || a.begun {
-		return nil
+// wayBack returns the parameters of the address that leads back to a request
+// after a sign-in. A pushed one is given to the browser that brings it, for the
+// time that a sign-in takes.
+func (p *Provider) wayBack(r *http.Request, a arrival) (url.Values, error) {
+	switch {
+	case a.object:
+		return p.carry(r, a)
+	case a.kept != "" && !a.begun:
+		return own(a.own), p.change(r, a, pushed.Begin)
 	}
-	return p.change(r, a, pushed.Begin)
+	return own(a.own), nil
 }
 
 // finish uses a pushed request up for its code (FAPI 2.0 section 5.3.2.2: not
@@ -122,13 +140,31 @@ func (p *Provider) change(r *http.Request, a arrival, to func(tx *db.Tx, name, c
 // read returns what a request asks, held to what its client registered.
 func (p *Provider) read(a arrival) (request, *refusal) {
 	req, e := parse(a.query, a.rp)
-	if e == nil && a.kept == "" {
-		e = unpushed(a.rp)
+	if a.refusal != nil {
+		return req, a.refusal // the request is good for nothing but an address
+	}
+	if e == nil {
+		e = a.wrongWay()
 	}
 	if e == nil {
 		e = p.readSubject(&req, a.query.Get("id_token_hint"))
 	}
 	return req, e
+}
+
+// wrongWay refuses a request that did not come by PAR where the client must use
+// it (RFC 9126 sections 4 and 6; FAPI 2.0 section 5.3.2.2; ASVS 10.4.13), or that
+// is not signed where it must be (RFC 9101 section 10.5).
+func (a arrival) wrongWay() *refusal {
+	switch {
+	case a.vetted:
+		return nil
+	case a.kept == "" && (a.rp.Profile == relyingparty.Strict || a.rp.RequirePAR):
+		return invalidRequest("this client must push its authorization requests (PAR): send them to pushed_authorization_request_endpoint first")
+	case a.rp.RequireSignedRequest && !a.object:
+		return invalidRequest("this client must sign its authorization requests: send a request object")
+	}
+	return nil
 }
 
 // readSubject reads id_token_hint: the person that an ID token of ours names

@@ -96,11 +96,11 @@ func (p *Provider) role(ctx context.Context, req request, s *session.Session, as
 // askPerson sends the person to sign in or to choose a role, and from there
 // back to this request.
 func (p *Provider) askPerson(w http.ResponseWriter, r *http.Request, a arrival, missing care.Requirement, asked time.Time) {
-	if err := p.begin(r, a); err != nil {
+	back, err := p.wayBack(r, a)
+	if err != nil {
 		p.Kit.Fault(w, r, err)
 		return
 	}
-	back := own(a.own)
 	mark, err := p.sealAsked(r, back, asked)
 	if err != nil {
 		p.Kit.Fault(w, r, err)

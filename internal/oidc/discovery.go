@@ -55,11 +55,13 @@ type metadata struct {
 	RevokeAlgs    []string   `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	DPoPAlgs      []string   `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
 	PKCE          []string   `json:"code_challenge_methods_supported"`
+	ObjectAlgs    []string   `json:"request_object_signing_alg_values_supported"` // never none
 
 	ResponseIssuer   bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 	ClaimsParameter  bool `json:"claims_parameter_supported"`
 	RequestParameter bool `json:"request_parameter_supported"`
 	RequestURI       bool `json:"request_uri_parameter_supported"` // true if it were absent
+	RegisteredURI    bool `json:"require_request_uri_registration"`
 	signOutMetadata
 	// Version is what CIS2's document has, as a string.
 	Version string `json:"version"`
@@ -116,7 +118,8 @@ func describe(issuer, registration string, mutual Mutual, aliases map[string]str
 		RevokeAlgs:     assertionAlgs,
 		DPoPAlgs:       dpop.Algorithms(),
 		PKCE:           []string{"S256"},
-		ResponseIssuer: true, ClaimsParameter: true,
+		ResponseIssuer: true, ClaimsParameter: true, RequestParameter: true, RequestURI: true, RegisteredURI: true,
+		ObjectAlgs:      assertionAlgs,
 		signOutMetadata: describeSignOut(issuer),
 		Version:         "3.0",
 	}, "", "  ")

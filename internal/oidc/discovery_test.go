@@ -42,7 +42,7 @@ func TestDiscoveryTellsTheTruth(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"claims_parameter_supported": true, "request_parameter_supported": false, "request_uri_parameter_supported": false,
+		"claims_parameter_supported": true, "request_parameter_supported": true, "request_uri_parameter_supported": true, "require_request_uri_registration": true,
 		"authorization_response_iss_parameter_supported": true, "version": "3.0",
 		// RP-Initiated, Back-Channel and Front-Channel Logout.
 		"end_session_endpoint":         h.server.URL + oidc.RealmPath + "/connect/endSession",

@@ -34,6 +34,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/once"
 	"carekey.dev/carekey/internal/oidc/pushed"
 	"carekey.dev/carekey/internal/oidc/register"
+	"carekey.dev/carekey/internal/oidc/requestobject"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/page"
@@ -122,7 +123,9 @@ type Provider struct {
 	registry   *register.Registry
 	codes      *grant.Codes
 	refreshes  *grant.Refreshes
+	objects    *requestobject.Reader
 	asked      *keys.Sealer
+	carried    *keys.Sealer
 	pages      *page.Pages
 	discovery  document
 	schemas    map[string]document
@@ -162,6 +165,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		Options: o, issuer: issuer, origins: origins, keys: signer,
 		codes: grant.NewCodes(o.Ring, o.Random), refreshes: grant.NewRefreshes(o.Ring, o.Random), asked: o.Ring.Sealer("oidc/asked"),
+		carried:   o.Ring.Sealer("oidc/carried"),
 		pages:     o.Kit.Pages(templates),
 		discovery: newDocument(discovery), schemas: schemas,
 	}
@@ -170,6 +174,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.registry = register.New(register.Options{
 		DB: o.DB, Endpoint: registration, Fetch: o.Fetch, Random: o.Random,
 	})
+	p.objects = requestobject.New(requestobject.Options{Keys: p.clientKeys, Client: o.Fetch, Issuer: issuer, Now: o.DB.Now})
 	p.clients = clientauth.New(clientauth.Options{
 		ByID: p.byID, Keys: p.clientKeys,
 		Issuer: issuer, TokenEndpoint: issuer + tokenPath[len(RealmPath):],

@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,6 +11,7 @@ import (
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/oidc/clientauth"
 	"carekey.dev/carekey/internal/oidc/pushed"
+	"carekey.dev/carekey/internal/oidc/requestobject"
 )
 
 // pushAnswer is what a relying party gets for a request that it pushed (RFC
@@ -39,7 +42,7 @@ var credentials = []string{"client_secret", "client_assertion", "client_assertio
 
 // keep keeps a request that its client may make.
 func (p *Provider) keep(r *http.Request, caller clientauth.Caller, form url.Values) (pushAnswer, *refusal) {
-	a, e := p.pushedBy(caller, form)
+	a, e := p.pushedBy(r.Context(), caller, form)
 	if e != nil {
 		return pushAnswer{}, e
 	}
@@ -79,7 +82,7 @@ func (p *Provider) keep(r *http.Request, caller clientauth.Caller, form url.Valu
 }
 
 // pushedBy returns the request in a form.
-func (p *Provider) pushedBy(caller clientauth.Caller, form url.Values) (arrival, *refusal) {
+func (p *Provider) pushedBy(ctx context.Context, caller clientauth.Caller, form url.Values) (arrival, *refusal) {
 	a := arrival{rp: caller.RP, kept: pushed.NewName(p.Random), query: url.Values{}}
 	for name, values := range form {
 		a.query[name] = values
@@ -94,6 +97,18 @@ func (p *Provider) pushedBy(caller clientauth.Caller, form url.Values) (arrival,
 		return a, invalidRequest("client_id differs from the client that authenticated")
 	case len(a.query.Encode()) > maxQuery:
 		return a, refuse(fault.FormTooLarge, "invalid_request", "the request is larger than 16 KiB", nil) // RFC 9126 section 2.3: 413
+	}
+	if text := a.query.Get("request"); text != "" {
+		// What is beside the object is no part of the request (RFC 9126
+		// section 3).
+		values, err := p.objects.Open(ctx, a.rp, text)
+		if refused, ok := errors.AsType[*requestobject.Refused](err); ok {
+			return a, badObject(refused, false)
+		}
+		if err != nil {
+			return a, unavailable(err)
+		}
+		a.query, a.object = values, true
 	}
 	a.query.Set("client_id", a.rp.ClientID)
 	return a, nil

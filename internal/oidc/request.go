@@ -131,10 +131,6 @@ func (req *request) parseMode(mode string) *refusal {
 // supported refuses what discovery says is not supported.
 func supported(query url.Values, rp relyingparty.RelyingParty) *refusal {
 	switch {
-	case query.Get("request") != "":
-		return refused("request_not_supported", "the parameter request is not supported")
-	case query.Get("request_uri") != "":
-		return refused("request_uri_not_supported", "the parameter request_uri is not supported")
 	case query.Get("registration") != "":
 		return refused("registration_not_supported", "the parameter registration is not supported")
 	case query.Get("response_type") == "":

@@ -1,6 +1,5 @@
-// Package pushed keeps authorization requests until their person has signed in:
-// those that relying parties push beforehand (RFC 9126), and those whose request
-// object would not outlive a sign-in.
+// Package pushed keeps the authorization requests that relying parties push
+// beforehand (RFC 9126) until their person has signed in.
 //
 // The endpoints come in with a request and its name, in their own transactions;
 // its parameters leave. A request belongs to one relying party, to the first
@@ -62,18 +61,9 @@ func BrowserOf(mark string) Browser { return sha256.Sum256([]byte(mark)) }
 
 // Push keeps a request of a client until a browser brings its name.
 func Push(tx *db.Tx, name, clientID string, parameters url.Values) error {
-	return keep(tx, name, clientID, parameters, []byte{}, Life)
-}
-
-// Keep keeps a request for the journey of the browser that has brought it.
-func Keep(tx *db.Tx, name, clientID string, parameters url.Values, b Browser) error {
-	return keep(tx, name, clientID, parameters, b[:], journey.RequirementLife)
-}
-
-func keep(tx *db.Tx, name, clientID string, parameters url.Values, browser []byte, life time.Duration) error {
 	_, err := tx.Exec(`INSERT INTO oidc_pushed_request
 		(name, client_id, parameters, browser, pushed_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, 0)`,
-		keys.Hash(name), clientID, parameters.Encode(), browser, db.Micros(tx.Now()), db.Micros(tx.Now().Add(life)))
+		keys.Hash(name), clientID, parameters.Encode(), []byte{}, db.Micros(tx.Now()), db.Micros(tx.Now().Add(Life)))
 	if err != nil {
 		return fmt.Errorf("keeping an authorization request: %w", err)
 	}

@@ -165,11 +165,6 @@ func TestARequestBelongsToTheFirstBrowser(t *testing.T) {
 		_, _, refused := h.read(name, client, other)
 		h.want("another reads", refused, pushed.ErrElsewhere)
 		h.want("the first goes on", h.use(name, mine), nil)
-
-		kept := pushed.NewName(rand.Reader)
-		h.write(func(tx *db.Tx) (error, error) { return nil, pushed.Keep(tx, kept, client, url.Values{}, mine) })
-		h.want("another, of one that is kept for a journey", h.use(kept, other), pushed.ErrElsewhere)
-		h.want("its own browser", h.use(kept, mine), nil)
 	})
 }
 

@@ -1,6 +1,5 @@
 -- +goose Up
--- Authorization requests that a relying party pushed, or that Carekey keeps for
--- a journey because the request object that held them does not live that long.
+-- Authorization requests that relying parties pushed (RFC 9126).
 CREATE TABLE oidc_pushed_request (
     name       BYTEA  NOT NULL PRIMARY KEY, -- SHA-256 of the request_uri
     client_id  TEXT   NOT NULL,
