@@ -168,10 +168,11 @@ func (b *browser) choose(name, value string) {
 	b.do(chromedp.Click(chromedp.CSS(fmt.Sprintf(`input[name=%q][value=%q]`, name, value))))
 }
 
-// press presses the button with the text and waits for the next page.
+// press presses the button with the text, of those that show, and waits for the
+// next page.
 func (b *browser) press(text string) {
 	b.t.Helper()
-	b.load(chromedp.Click(chromedp.Search(fmt.Sprintf(`//button[normalize-space()=%q]`, text))))
+	b.load(chromedp.Click(chromedp.Search(fmt.Sprintf(`//button[normalize-space()=%q][not(ancestor::dialog[not(@open)])]`, text))))
 }
 
 // follow clicks the link with the text and waits for the next page.
