@@ -10,6 +10,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/relyingparty"
 )
 
 // Wire rule 13.
@@ -69,6 +70,35 @@ func TestARequestByPostComesBackByGet(t *testing.T) {
 		t.Fatalf("answer %d\n%s", a.status, a.body)
 	}
 	b.code(b.get(a.header.Get("Location")))
+}
+
+// Wire rule 13; RFC 8252 section 7.3: the port alone may vary, and what the form
+// of the sign-in page may lead to varies with it.
+func TestADeveloperMayUseAnyPort(t *testing.T) {
+	h := open(t)
+	h.change(native, func(rp *relyingparty.RelyingParty) { rp.RedirectURIs = []string{"http://localhost:*/callback"} })
+	const here = "http://localhost:43210/callback"
+	b := h.browser()
+	if req := b.atSignIn(b.authorize(ask("client_id", native, "redirect_uri", here))); req.FormTarget != "http://localhost:43210" {
+		t.Errorf("a form may lead to %q", req.FormTarget)
+	}
+	b.withApp(amara)
+	code := b.authorize(ask("client_id", native, "redirect_uri", here)).to()
+	if code.Host != "localhost:43210" || code.Query().Get("code") == "" {
+		t.Fatalf("the browser goes to %s", code)
+	}
+	credentials := []string{"client_id", native, "client_secret", "app"}
+	if a := h.post("/access_token", redemption(code.Query().Get("code"), append(credentials, "redirect_uri", "http://localhost:43211/callback")...)); a.status != http.StatusBadRequest {
+		t.Errorf("the code was given for another port: %d", a.status) // RFC 6749 section 4.1.3
+	}
+	if a := h.post("/access_token", redemption(code.Query().Get("code"), append(credentials, "redirect_uri", here)...)); a.status != http.StatusOK {
+		t.Errorf("the code: %d %s", a.status, a.body)
+	}
+	for _, other := range []string{"http://localhost:43210/other", "http://localhost/callback", "https://localhost:43210/callback", "http://127.0.0.1:43210/callback", "http://localhost:*/callback"} {
+		if a := b.authorize(ask("client_id", native, "redirect_uri", other)); a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d to %q", other, a.status, a.header.Get("Location"))
+		}
+	}
 }
 
 func TestAnAppsOwnSchemeGetsItsCode(t *testing.T) {

@@ -24,6 +24,7 @@ func FuzzAuthorizationRequest(f *testing.F) {
 		"response_type=code&scope=openid&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
 		"response_type=token&request=x&scope=%ff&login_hint=a@b.nhs.uk&login_hint=b",
 		"acr_values=AAL1_USERPASS&scope=openid&response_type=code",
+		"response_type=code&scope=openid&response_mode=form_post&dpop_jkt=0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I&claims=%7B%22id_token%22%3A%7B%22acr%22%3A%7B%22essential%22%3Atrue%2C%22value%22%3A%22AAL3_ANY%22%7D%7D%7D",
 	} {
 		f.Add(seed)
 	}
@@ -49,6 +50,9 @@ func FuzzAuthorizationRequest(f *testing.F) {
 		}
 		if req.challenge != "" && len(req.challenge) != 43 {
 			t.Errorf("accepted with challenge %q", req.challenge)
+		}
+		if req.mode != modeQuery && req.mode != modeFormPost || req.jkt != "" && len(req.jkt) != 43 {
+			t.Errorf("accepted with mode %q and key %q", req.mode, req.jkt)
 		}
 		if req.silent && req.again {
 			t.Error("accepted to ask nobody and to ask again")

@@ -1,11 +1,13 @@
 // Package oidc is the OpenID provider: the way between a relying party and a
 // person who is signed in.
 //
-// An authorization request comes in. If a live session meets it, a code leaves
-// for the relying party's redirect address; if not, what is missing goes sealed
-// to /signin, and the browser comes back here when it is met. The relying party
-// then redeems the code for tokens and asks userinfo about the person.
+// An authorization request comes in: in an address, pushed beforehand, or signed.
+// If a live session meets it, a code leaves for the relying party's redirect
+// address; if not, what is missing goes sealed to /signin, and the browser comes
+// back here when it is met. The relying party then redeems the code for tokens
+// and asks userinfo about the person.
 //
+// Pushed requests are kept in pushed and signed ones opened in requestobject.
 // Claims are built in claims, codes and access tokens kept in grant, keys in
 // signing. This room never sees a proof or a password, never makes a session,
 // and never sends a browser to an address that is not registered.
