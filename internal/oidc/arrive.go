@@ -187,12 +187,3 @@ func (p *Provider) readSubject(req *request, text string) *refusal {
 	req.subject = hint.UID
 	return nil
 }
-
-// unpushed refuses a request that did not come by PAR where the client must use
-// it (RFC 9126 sections 4 and 6; FAPI 2.0 section 5.3.2.2; ASVS 10.4.13).
-func unpushed(rp relyingparty.RelyingParty) *refusal {
-	if rp.Profile == relyingparty.Strict || rp.RequirePAR {
-		return invalidRequest("this client must push its authorization requests (PAR): send them to pushed_authorization_request_endpoint first")
-	}
-	return nil
-}

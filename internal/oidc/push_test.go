@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +86,34 @@ func TestAPushedRequestServesOneSignInOfOneBrowser(t *testing.T) {
 		h.mustBeOver(b.get(req.ReturnTo), "used before")
 		h.mustBeOver(b.authorize(named(uri)), "used before")
 		h.mustBeOver(other.authorize(named(uri)), "another browser")
+	})
+}
+
+// RFC 9126 section 7.3: many tabs of one browser, one code.
+func TestOfRacingTabsOneGetsTheCode(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		uri := h.push(ask())
+		b := h.browser()
+		b.withApp(amara)
+		b.authorize(ask()) // the browser has its mark
+		var codes, pages atomic.Int64
+		var group sync.WaitGroup
+		for range 100 {
+			group.Go(func() {
+				switch a := b.authorize(named(uri)); {
+				case a.status == http.StatusFound && a.to().Query().Get("code") != "":
+					codes.Add(1)
+				case a.status == http.StatusBadRequest:
+					pages.Add(1)
+				default:
+					t.Errorf("answer %d to %q", a.status, a.header.Get("Location"))
+				}
+			})
+		}
+		group.Wait()
+		if codes.Load() != 1 || pages.Load() != 99 {
+			t.Errorf("%d codes and %d pages", codes.Load(), pages.Load())
+		}
 	})
 }
 
