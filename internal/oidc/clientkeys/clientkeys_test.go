@@ -7,8 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -176,6 +178,23 @@ func TestAKeyThatIsOfNoUseDoesNotSpoilTheOthersAndSignsNothing(t *testing.T) {
 	}
 	if err := c.verify(sign(t, small, "RS256", "small")); !errors.Is(err, clientkeys.ErrNoKey) || !strings.Contains(err.Error(), "1024 bits") {
 		t.Errorf("a small key: %v", err)
+	}
+}
+
+// A supplier's key set must not keep our processors busy: a key of 384 kbit,
+// whose signature a request can carry, would take half a minute (ASVS 15.2.2).
+// go-jose sees to it; this is where we would notice if it did no more.
+func TestAnOversizedKeyIsNotTried(t *testing.T) {
+	modulus := new(big.Int).SetBit(big.NewInt(1), 8192, 1)
+	huge := jose.JSONWebKey{Key: &rsa.PublicKey{N: modulus, E: 1<<31 - 1}, KeyID: "huge"}
+	c := serve(t, setOf(huge, public(rsaKey, "r", "", "")))
+	head, _, _ := strings.Cut(sign(t, rsaKey, "RS256", "huge"), ".")
+	forged := head + ".e30." + base64.RawURLEncoding.EncodeToString(make([]byte, 1025))
+	if err := c.verify(forged); !errors.Is(err, clientkeys.ErrNoKey) || !strings.Contains(err.Error(), "modulus too large") {
+		t.Errorf("by the huge key: %v", err)
+	}
+	if err := c.verify(sign(t, rsaKey, "RS256", "r")); err != nil {
+		t.Errorf("by the one beside it: %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -116,6 +117,7 @@ func TestAProofThatDoesNotHoldIsRefused(t *testing.T) {
 		"7: a private key":           {[]string{forged(t, "ES256", nil, key.Private)}, dpop.ErrKey},
 		"7: no key":                  {[]string{forged(t, "ES256", nil, nil)}, dpop.ErrKey},
 		"7: a shared key":            {[]string{forged(t, "ES256", nil, []byte("secret"))}, dpop.ErrKey},
+		"7: a huge RSA key":          {[]string{forged(t, "PS256", nil, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 8192, 1), E: 1<<31 - 1})}, dpop.ErrKey},
 		"8: another method":          {[]string{put("htm", "GET")}, dpop.ErrMethod},
 		"8: in small letters":        {[]string{put("htm", "post")}, dpop.ErrMethod},
 		"9: another path":            {[]string{put("htu", endpoint+"/")}, dpop.ErrAddress},
