@@ -33,7 +33,7 @@ func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, r
 	s := is.session
 	code := grant.Code{
 		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge, JKT: req.jkt,
-		ACR: is.acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Role: is.role,
+		ACR: is.acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Until: s.Until, Role: is.role,
 	}
 	if req.state != "" {
 		code.StateHash = signing.HalfHash(req.state)

@@ -325,17 +325,38 @@ func (b *browser) atSignIn(a answer) care.Requirement {
 // signIn gives the browser a session, as the gate would.
 func (b *browser) signIn(uid care.UID, method care.Method, level care.AAL) *session.Session {
 	b.h.t.Helper()
-	token, sid := b.h.opener.NewToken()
+	return b.opened(session.Opening{UID: uid, AAL: level, Method: method})
+}
+
+// signInAgain gives it another in place of the one that it has.
+func (b *browser) signInAgain(uid care.UID, method care.Method, level care.AAL) *session.Session {
+	b.h.t.Helper()
+	home, err := url.Parse(b.h.server.URL)
+	if err != nil {
+		b.h.t.Fatal(err)
+	}
+	before := ""
+	for _, cookie := range b.client.Jar.Cookies(home) {
+		if cookie.Name == session.Cookie {
+			before = cookie.Value
+		}
+	}
+	return b.opened(session.Opening{UID: uid, AAL: level, Method: method, Previous: before})
+}
+
+func (b *browser) opened(o session.Opening) *session.Session {
+	b.h.t.Helper()
+	o.Token, o.SID = b.h.opener.NewToken()
 	var opened *session.Session
 	b.h.write(func(tx *db.Tx) (err error) {
-		opened, err = b.h.opener.Open(tx, session.Opening{Token: token, SID: sid, UID: uid, AAL: level, Method: method})
+		opened, err = b.h.opener.Open(tx, o)
 		return err
 	})
 	home, err := url.Parse(b.h.server.URL)
 	if err != nil {
 		b.h.t.Fatal(err)
 	}
-	b.client.Jar.SetCookies(home, []*http.Cookie{{Name: session.Cookie, Value: token, Path: "/", Secure: true}})
+	b.client.Jar.SetCookies(home, []*http.Cookie{{Name: session.Cookie, Value: o.Token, Path: "/", Secure: true}})
 	return opened
 }
 

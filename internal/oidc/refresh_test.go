@@ -230,6 +230,34 @@ func TestIdleExpiryLeavesRefreshTokensAlone(t *testing.T) {
 	}
 }
 
+// A refresh token speaks of its own sign-in and ends with the absolute limit of
+// that (decision 7; N3), although the session goes on under its name when its
+// holder signs in again between the code and its redemption: at AAL3 for 12
+// hours, and not for 24 more because an AAL2 sign-in came after it.
+func TestASignInThatFollowsDoesNotLengthenARefreshToken(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.register(rotaParty())
+		b := h.browser()
+		first := b.signIn(amara, care.SecurityKey, care.AAL3)
+		h.pass(10 * time.Minute)
+		code := b.code(b.authorize(ask("client_id", rota, "scope", "openid offline_access")))
+		again := b.signInAgain(amara, care.AuthenticatorApp, care.AAL2)
+		if again.SID != first.SID {
+			t.Fatal("the session did not go on")
+		}
+		got := object(t, h.post("/access_token", rotaForm("grant_type", "authorization_code", "code", code, "redirect_uri", callback)).body)
+		for range 11 {
+			h.pass(time.Hour)
+			got = h.mustRefresh(got["refresh_token"])
+			if level := claimsOf(t, got["id_token"].(string))["authentication_assurance_level"]; level != "3" {
+				t.Fatalf("it speaks of level %v", level)
+			}
+		}
+		h.pass(time.Hour)
+		h.mustNotRefresh(got["refresh_token"], "invalid_grant", "has expired")
+	})
+}
+
 func TestAWithdrawnScopeIsNotRefreshed(t *testing.T) {
 	h := open(t)
 	_, got := h.offline()

@@ -51,6 +51,9 @@ type Code struct {
 	AAL      care.AAL    `json:"l"`
 	Method   care.Method `json:"m"`
 	AuthTime time.Time   `json:"t"`
+	// Until is the absolute limit of this sign-in. The session may go on under
+	// its name with another sign-in, whose limit is not for this code.
+	Until time.Time `json:"x,omitzero"`
 	// Role is the person_roleid chosen, or "".
 	Role string `json:"o,omitempty"`
 

@@ -49,7 +49,7 @@ type Binding struct {
 }
 
 // Redeem uses the code up and stores the access token that it buys. It returns
-// the absolute end of the session. A refusal is ErrCodeExpired, ErrCodeUsed or
+// the absolute end of the sign-in. A refusal is ErrCodeExpired, ErrCodeUsed or
 // ErrSessionOver; with ErrCodeUsed, what the code bought is revoked, so the
 // transaction must be committed all the same (RFC 6749 section 4.1.2; ASVS
 // 10.4.2).
@@ -61,6 +61,9 @@ func Redeem(tx *db.Tx, c Code, t Token) (until time.Time, refused, err error) {
 	ended, end, err := lockSession(tx, c.SID)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
 		return time.Time{}, nil, fmt.Errorf("reading the session of an authorization code: %w", err)
+	}
+	if own := db.Micros(c.Until); !c.Until.IsZero() && own < end {
+		end = own
 	}
 	if err != nil || over(tx, ended, end) {
 		return time.Time{}, ErrSessionOver, nil

@@ -21,7 +21,7 @@ type Refresh struct {
 	Code Code `json:"c"`
 	// Binding is what the first tokens were bound to. The family keeps it.
 	Binding
-	// Expires is when the session would end at the latest, as of the sign-in.
+	// Expires is when the sign-in ends at the latest.
 	// It is the same in the whole family (ASVS 10.4.8).
 	Expires time.Time `json:"e"`
 }
@@ -42,7 +42,7 @@ func NewRefreshes(ring *keys.Ring, random io.Reader) *Refreshes {
 
 // First returns the refresh token that a code buys.
 func (m *Refreshes) First(c Code, b Binding, expires time.Time) (string, error) {
-	c.RedirectURI, c.Nonce, c.StateHash, c.Challenge, c.JKT, c.Expires = "", "", "", "", "", time.Time{}
+	c.RedirectURI, c.Nonce, c.StateHash, c.Challenge, c.JKT, c.Expires, c.Until = "", "", "", "", "", time.Time{}, time.Time{}
 	return m.seal(Refresh{Code: c, Binding: b, Expires: expires})
 }
 
