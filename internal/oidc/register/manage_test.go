@@ -2,10 +2,12 @@ package register_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/oidc/register"
 	"carekey.dev/carekey/internal/relyingparty"
@@ -66,6 +68,48 @@ func TestAnUpdateTakesTheWholePlace(t *testing.T) {
 		}
 		if !rp.Introspects || rp.Team != "north" || !rp.Quirks.NumericLevels || !rp.CheckSecret(made.Secret) {
 			t.Errorf("the operator's settings or the secret are gone: %+v", rp)
+		}
+	})
+}
+
+// No program raises its own rights: what an operator takes from a registration
+// (scopes, refresh tokens) or asks of it (the profile, the class) since it was
+// made binds the updates that come after, whatever its token allowed (RFC 7592
+// section 2.2: the server MAY replace requested values).
+func TestAnUpdateDoesNotUndoWhatAnOperatorTookAway(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		token := h.allow(func(a *register.Allowance) { a.RefreshTokens = true })
+		made, err := h.Register(t.Context(), token, sent("grant_types", []string{"authorization_code", "refresh_token"},
+			"scope", "openid profile email offline_access", "token_endpoint_auth_method", "private_key_jwt",
+			"jwks_uri", "https://rota.example.nhs.uk/jwks", "dpop_bound_access_tokens", true))
+		h.must(err)
+		h.operator(made.ClientID, func(rp *relyingparty.RelyingParty) {
+			rp.Profile, rp.DefaultACR, rp.RefreshTokens, rp.Scopes = relyingparty.Strict, care.AAL3Any, false, []string{"openid", "profile"}
+		})
+		update := func(pairs ...any) relyingparty.RelyingParty {
+			t.Helper()
+			_, err := h.Replace(t.Context(), made.ClientID, made.Token, sent(append([]any{"client_id", made.ClientID,
+				"grant_types", []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method", "private_key_jwt",
+				"jwks_uri", "https://rota.example.nhs.uk/jwks", "dpop_bound_access_tokens", true}, pairs...)...))
+			h.must(err)
+			rp, err := h.stored(made.ClientID)
+			h.must(err)
+			return rp
+		}
+		for range 2 { // what the first update left is no permission for the second
+			rp := update("client_name", "New")
+			if rp.Profile != relyingparty.Strict || rp.DefaultACR != care.AAL3Any || rp.RefreshTokens || !slices.Equal(rp.Scopes, []string{"openid", "profile"}) {
+				t.Errorf("after an update: %s, %s, refresh tokens %t, scopes %q", rp.Profile, rp.DefaultACR, rp.RefreshTokens, rp.Scopes)
+			}
+			update("scope", "openid")
+		}
+		// The program may have less, and later again what the operator left it.
+		if rp := update("scope", "openid nationalrbacaccess"); !slices.Equal(rp.Scopes, []string{"openid"}) {
+			t.Errorf("asked for less and more: %q", rp.Scopes)
+		}
+		h.operator(made.ClientID, func(rp *relyingparty.RelyingParty) { rp.Scopes = []string{"openid", "email"} })
+		if rp := update("scope", "openid email"); !slices.Equal(rp.Scopes, []string{"openid", "email"}) {
+			t.Errorf("the operator gave another one: %q", rp.Scopes)
 		}
 	})
 }

@@ -194,7 +194,7 @@ func scopes(asked string, policy Policy, offline bool) []string {
 	for _, scope := range relyingparty.Scopes() {
 		switch {
 		case len(wanted) > 0 && !slices.Contains(wanted, scope),
-			len(policy.Scopes) > 0 && !slices.Contains(policy.Scopes, scope),
+			policy.Scopes != nil && !slices.Contains(policy.Scopes, scope),
 			scope == relyingparty.OfflineAccess && !offline:
 		default:
 			allowed = append(allowed, scope)

@@ -115,8 +115,8 @@ func (g *Registry) Register(ctx context.Context, token string, body []byte) (Reg
 		if err := relyingparty.Add(tx, "registration token "+initial.name, rp); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO registered_client (client_id, token, policy, issued_at) VALUES ($1, $2, $3, $4)`,
-			rp.ClientID, keys.Hash(own), encode(initial.policy), db.Micros(issued))
+		_, err := tx.Exec(`INSERT INTO registered_client (client_id, token, policy, given, issued_at) VALUES ($1, $2, $3, $4, $5)`,
+			rp.ClientID, keys.Hash(own), encode(initial.policy), encode(given(rp)), db.Micros(issued))
 		return err
 	})
 	if err != nil {
@@ -172,8 +172,10 @@ func (g *Registry) Replace(ctx context.Context, clientID, token string, body []b
 		if len(relyingparty.Differences(c.rp, before)) > 0 {
 			return &Refused{InvalidMetadata, "the registration was changed by somebody else at this moment: read it again"}
 		}
-		_, err = relyingparty.Replace(tx, "client "+clientID, before, after)
-		return err
+		if _, err = relyingparty.Replace(tx, "client "+clientID, before, after); err != nil {
+			return err
+		}
+		return leave(tx, after, c.policy)
 	})
 	if err != nil {
 		return Registration{}, fmt.Errorf("replacing a registration: %w", err)

@@ -9,22 +9,10 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/audit"
-	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/relyingparty"
 )
-
-// Policy is what an initial access token allows, and what its relying parties
-// get that do not say.
-type Policy struct {
-	Profile    relyingparty.Profile `json:"profile"`
-	DefaultACR care.ACR             `json:"default_acr"`
-	// Scopes are those that may be registered; none means all.
-	Scopes []string `json:"scopes,omitempty"`
-	// RefreshTokens lets a program ask for the grant type refresh_token.
-	RefreshTokens bool `json:"refresh_tokens,omitempty"`
-}
 
 // Allowance is what an operator gives out.
 type Allowance struct {
@@ -47,6 +35,9 @@ func Allow(ctx context.Context, d *db.DB, random io.Reader, a Allowance) (token 
 	if a.For <= 0 || a.For > MostFor || a.Uses <= 0 || a.Uses > MostUses {
 		return "", fmt.Errorf("a registration token is for %s and %d relying parties at most", MostFor, MostUses)
 	}
+	if len(a.Scopes) == 0 {
+		a.Scopes = nil
+	}
 	if err := a.check(); err != nil {
 		return "", err
 	}
@@ -67,21 +58,6 @@ func Allow(ctx context.Context, d *db.DB, random io.Reader, a Allowance) (token 
 		return "", err
 	}
 	return token, nil
-}
-
-// check holds a policy to what a registration is held to, so that no token is
-// given out that nobody can use.
-func (p Policy) check() error {
-	rp := relyingparty.RelyingParty{
-		ClientID: "any", Name: "any", RedirectURIs: []string{"https://any.example/"}, AuthMethod: relyingparty.TLSClientAuth,
-		Profile: p.Profile, DefaultACR: p.DefaultACR, Scopes: p.Scopes,
-		Metadata: relyingparty.Metadata{TLSBound: true, TLSSubject: relyingparty.TLSSubject{DN: "CN=any"}},
-	}
-	rp.Complete()
-	for _, mistake := range relyingparty.Check(rp) {
-		return mistake
-	}
-	return nil
 }
 
 // initialToken is a live initial access token.
@@ -121,7 +97,8 @@ func useInitial(tx *db.Tx, token string) error {
 	return nil
 }
 
-// client is a relying party that a program registered.
+// client is a relying party that a program registered, with the policy for its
+// updates.
 type client struct {
 	rp     relyingparty.RelyingParty
 	policy Policy
@@ -132,9 +109,9 @@ type client struct {
 func readClient(tx *db.Tx, clientID, token string) (client, error) {
 	var c client
 	var good []byte
-	var policy string
+	var policy, left string
 	var issued int64
-	err := tx.Row(`SELECT token, policy, issued_at FROM registered_client WHERE client_id = $1`, clientID).Scan(&good, &policy, &issued)
+	err := tx.Row(`SELECT token, policy, given, issued_at FROM registered_client WHERE client_id = $1`, clientID).Scan(&good, &policy, &left, &issued)
 	if errors.Is(err, db.ErrNoRows) || err == nil && !keys.Equal(good, keys.Hash(token)) {
 		return c, noToken()
 	}
@@ -149,7 +126,25 @@ func readClient(tx *db.Tx, clientID, token string) (client, error) {
 	if errors.Is(err, db.ErrNoRows) { // an operator took it away; Prune will take the token
 		return c, noToken()
 	}
-	return c, err
+	if err != nil || left == "" { // registered before this was written down
+		return c, err
+	}
+	var was Policy
+	if err := json.Unmarshal([]byte(left), &was); err != nil {
+		return c, fmt.Errorf("reading a registration: %w", err)
+	}
+	c.policy = c.policy.since(was, c.rp)
+	return c, nil
+}
+
+// leave writes down what an update leaves a relying party with, and the policy
+// that it was held to.
+func leave(tx *db.Tx, rp relyingparty.RelyingParty, policy Policy) error {
+	_, err := tx.Exec(`UPDATE registered_client SET policy = $1, given = $2 WHERE client_id = $3`, encode(policy), encode(given(rp)), rp.ClientID)
+	if err != nil {
+		return fmt.Errorf("keeping what a registration was given: %w", err)
+	}
+	return nil
 }
 
 func forget(tx *db.Tx, clientID string) error {
