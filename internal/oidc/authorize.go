@@ -44,7 +44,11 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.sendError(w, r, req, refused("access_denied", "the person did not sign in"))
 		return
 	}
-	current, err := p.Sessions.Current(r.Context(), r)
+	look := p.Sessions.Current
+	if req.silent {
+		look = p.Sessions.Glance // no sign of anybody at the keyboard (N3; ASVS 7.3.1)
+	}
+	current, err := look(r.Context(), r)
 	if err != nil {
 		p.Kit.Fault(w, r, err)
 		return

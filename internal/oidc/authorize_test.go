@@ -418,3 +418,26 @@ func TestAnswersOfTheAuthorizationEndpointAreNotKept(t *testing.T) {
 		b.withApp(amara)
 	}
 }
+
+// N2, N3: idle is who does nothing. A page that asks with prompt=none every ten
+// minutes shows nobody at the keyboard, and must not keep the sign-in of
+// somebody who left it open alive until its absolute limit (decision 7; ASVS
+// 7.3.1).
+func TestSilentRequestsAreNoActivity(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		b.signIn(amara, care.SecurityKey, care.AAL3)
+		h.pass(10 * time.Minute)
+		b.code(b.authorize(ask("prompt", "none")))
+		h.pass(6 * time.Minute)
+		if a := b.authorize(ask("prompt", "none")); a.to().Query().Get("error") != "login_required" {
+			t.Errorf("after 16 minutes without anybody: %d %s", a.status, a.header.Get("Location"))
+		}
+
+		b.signIn(amara, care.SecurityKey, care.AAL3)
+		h.pass(10 * time.Minute)
+		b.code(b.authorize(ask()))
+		h.pass(6 * time.Minute)
+		b.code(b.authorize(ask("prompt", "none"))) // a service was opened meanwhile
+	})
+}
