@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/signing"
@@ -26,11 +28,20 @@ type signIn struct {
 
 // sendCode sends the browser back to the relying party with a code.
 func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, req request, is signIn, now time.Time) {
+	s := is.session
+	first, err := p.useUp(r.Context(), s)
+	switch {
+	case err != nil:
+		p.Kit.Fault(w, r, err)
+		return
+	case !first:
+		p.askPerson(w, r, a, req.requirement(now), now)
+		return
+	}
 	if err := p.finish(r, a); err != nil {
 		p.Kit.Fault(w, r, err)
 		return
 	}
-	s := is.session
 	code := grant.Code{
 		ClientID: req.rp.ClientID, RedirectURI: req.redirectURI, Scopes: req.scopes, Nonce: req.nonce, Challenge: req.challenge, JKT: req.jkt,
 		ACR: is.acr, SID: s.SID, UID: s.UID, AAL: s.AAL, Method: s.Method, AuthTime: s.AuthTime, Until: s.Until, Role: is.role,
@@ -44,6 +55,20 @@ func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, r
 		return
 	}
 	p.sendBack(w, r, req, url.Values{"code": {sealed}})
+}
+
+// useUp uses up a sign-in on a shared computer: whoever goes back in the
+// browser's history afterwards may be somebody else (decision 8). Elsewhere
+// there is nothing to use up.
+func (p *Provider) useUp(ctx context.Context, s *session.Session) (first bool, err error) {
+	if !s.Shared {
+		return true, nil
+	}
+	err = p.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		first, err = session.Spend(tx, s.ID)
+		return err
+	})
+	return first, err
 }
 
 // sendError sends the browser back to the relying party with an error.

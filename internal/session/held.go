@@ -13,8 +13,20 @@ import (
 
 // Serves reports whether the session counts for a relying party, or for
 // Carekey's own pages (""). On a shared computer it counts for the one that it
-// was opened for (decision 8).
-func (s *Session) Serves(clientID string) bool { return !s.Shared || s.Client == clientID }
+// was opened for, until that has been told of it (decision 8).
+func (s *Session) Serves(clientID string) bool {
+	return !s.Shared || s.Client == clientID && !s.Spent
+}
+
+// Spend uses up a sign-in on a shared computer for the relying party that is
+// about to be told of it, and reports whether it was good still.
+func Spend(tx *db.Tx, id []byte) (bool, error) {
+	n, err := tx.Exec(`UPDATE session SET spent = 1 WHERE id = $1 AND spent = 0 AND ended_at = 0`, id)
+	if err != nil {
+		return false, fmt.Errorf("using up a sign-in on a shared computer: %w", err)
+	}
+	return n == 1, nil
+}
 
 // Idle reports whether single sign-on has quietly ended: the next request is
 // asked for a sign-in. Services that were opened from it may still be in use

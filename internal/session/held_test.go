@@ -86,8 +86,22 @@ func TestASharedComputersSessionServesOneRelyingParty(t *testing.T) {
 		if own, err := h.Own(t.Context(), browser(token)); err != nil || own != nil {
 			t.Errorf("Carekey's own pages take it: %v, %v", own, err)
 		}
-		if h.current(token) == nil {
-			t.Error("it is not there at all")
+		s := h.current(token)
+		if s == nil || !s.Serves("ers") {
+			t.Fatal("it is not there at all")
+		}
+		spend := func() (first bool) {
+			h.write(func(tx *db.Tx) (err error) {
+				first, err = session.Spend(tx, s.ID)
+				return err
+			})
+			return first
+		}
+		if first, again := spend(), spend(); !first || again {
+			t.Errorf("used up the first time: %t, the second: %t", first, again)
+		}
+		if s := h.current(token); s == nil || s.Serves("ers") || s.Serves("") {
+			t.Errorf("used up, it is %+v", s)
 		}
 	})
 }

@@ -126,9 +126,9 @@ type Session struct {
 	Terms string
 	// Browser is as BrowserName calls it. Client is the relying party that the
 	// person signed in for, or "". Shared: the computer is one that people
-	// share.
+	// share. Spent: there, the sign-in has served its relying party.
 	Browser, Client string
-	Shared          bool
+	Shared, Spent   bool
 }
 
 // Satisfies reports whether the session meets a requirement, its role apart. A
@@ -145,7 +145,7 @@ func (s *Session) Fresh(now time.Time, age time.Duration) bool {
 	return now.Sub(s.AuthTime) <= age
 }
 
-const columns = `id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, role, role_at, terms, browser, client, shared`
+const columns = `id, sid, uid, aal, method, authenticator_id, auth_time, last_seen, idle_until, until, role, role_at, terms, browser, client, shared, spent`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -153,7 +153,7 @@ func scan(row scanner) (*Session, error) {
 	var s Session
 	var authTime, seen, idle, until, roleAt int64
 	err := row.Scan(&s.ID, &s.SID, &s.UID, &s.AAL, &s.Method, &s.AuthenticatorID, &authTime, &seen, &idle, &until,
-		&s.Role, &roleAt, &s.Terms, &s.Browser, &s.Client, &s.Shared)
+		&s.Role, &roleAt, &s.Terms, &s.Browser, &s.Client, &s.Shared, &s.Spent)
 	s.AuthTime, s.LastSeen, s.RoleAt = db.Time(authTime), db.Time(seen), db.Time(roleAt)
 	s.IdleUntil, s.Until = db.Time(idle), db.Time(until)
 	return &s, err
