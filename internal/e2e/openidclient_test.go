@@ -66,6 +66,10 @@ var ways = map[string]way{
 		},
 	},
 	"pushed request": {auth: "client_secret_post", settings: settings{"par": true}},
+	"signed request": {
+		auth: "private_key_jwt", alg: "PS256", registered: settings{"require_signed_request_object": true}, settings: settings{"jar": true},
+	},
+	"signed request, pushed": {auth: "private_key_jwt", alg: "ES256", settings: settings{"jar": true, "par": true}},
 	"DPoP": {
 		auth: "client_secret_post", settings: settings{"dpop": true},
 		check: func(t *testing.T, got map[string]any) {
