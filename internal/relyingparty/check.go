@@ -197,6 +197,11 @@ func (c *check) addresses(rp RelyingParty) {
 			if _, wild := anyPort(uri); wild && list.field != "request_uris" {
 				continue
 			}
+			if list.field == "request_uris" {
+				// A fragment says which version lies there (OpenID Connect Core
+				// section 6.2).
+				uri, _, _ = strings.Cut(uri, "#")
+			}
 			c.address(list.field, i, uri)
 		}
 	}
@@ -207,6 +212,22 @@ func (c *check) addresses(rp RelyingParty) {
 			c.address(one.field, -1, one.uri)
 		}
 	}
+	if rp.FrontchannelLogoutURI != "" && !rp.isAt(rp.FrontchannelLogoutURI) {
+		c.wrong("frontchannel_logout_uri", "%q must have the scheme, host and port of one of redirect_uris", rp.FrontchannelLogoutURI)
+	}
+}
+
+// isAt reports whether an address has the origin of a redirect address (OpenID
+// Connect Front-Channel Logout section 2): browsers are sent to no other host.
+func (rp RelyingParty) isAt(uri string) bool {
+	origin, err := Origin(uri)
+	if err != nil || slices.Contains(rp.origins(), origin) {
+		return true // what is no address is told apart from this
+	}
+	return onLocalhost.MatchString(uri) && slices.ContainsFunc(rp.RedirectURIs, func(pattern string) bool {
+		_, any := anyPort(pattern)
+		return any
+	})
 }
 
 // address checks an address that people or Carekey are sent to: absolute,

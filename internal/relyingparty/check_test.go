@@ -90,6 +90,47 @@ func TestEachMistakeOfARegistrationIsNamedWithItsField(t *testing.T) {
 	}
 }
 
+// OpenID Connect Core sections 3.1.2.1 and 6.2: no fragment in a redirect
+// address, but one in the address of a request object says which version lies
+// there.
+func TestAFragmentIsForRequestObjectsAlone(t *testing.T) {
+	const uri = "https://one.example/request#47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+	for field, change := range map[string]func(*relyingparty.RelyingParty){
+		"":                         func(rp *relyingparty.RelyingParty) { rp.RequestURIs = []string{uri} },
+		"redirect_uris[1]":         func(rp *relyingparty.RelyingParty) { rp.RedirectURIs = append(rp.RedirectURIs, uri) },
+		"backchannel_logout_uri":   func(rp *relyingparty.RelyingParty) { rp.BackchannelLogoutURI = uri },
+		"frontchannel_logout_uri":  func(rp *relyingparty.RelyingParty) { rp.FrontchannelLogoutURI = uri },
+		"post_logout_redirect_uri": func(rp *relyingparty.RelyingParty) { rp.PostLogoutRedirectURIs = []string{uri} },
+	} {
+		found := relyingparty.Check(registration(change))
+		if (field == "") != (len(found) == 0) || field != "" && !strings.Contains(found[0].Error(), field) {
+			t.Errorf("%q: mistakes %v", field, found)
+		}
+	}
+}
+
+// OpenID Connect Front-Channel Logout section 2: scheme, host and port are those
+// of a redirect address.
+func TestAFrontChannelLeadsWhereARedirectLeads(t *testing.T) {
+	for uri, good := range map[string]bool{
+		"https://one.example/out":      true,
+		"https://one.example:443/out":  true,
+		"https://one.example:8443/out": false,
+		"https://www.one.example/out":  false,
+		"https://evil.example/out":     false,
+		"http://localhost:3000/out":    true, // a developer's, on any port
+		"http://localhost:3001/out":    true,
+		"http://127.0.0.1:3000/out":    false,
+	} {
+		found := relyingparty.Check(registration(func(rp *relyingparty.RelyingParty) {
+			rp.RedirectURIs, rp.FrontchannelLogoutURI = append(rp.RedirectURIs, "http://localhost:*/callback"), uri
+		}))
+		if (len(found) == 0) != good {
+			t.Errorf("%s: mistakes %v", uri, found)
+		}
+	}
+}
+
 // Wire rule 13: only on localhost, only by http, only the port.
 func TestADevelopersPortMayVary(t *testing.T) {
 	rp := relyingparty.RelyingParty{RedirectURIs: []string{"http://localhost:*/callback"}, PostLogoutRedirectURIs: []string{"http://localhost:*"}}
