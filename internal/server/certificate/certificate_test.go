@@ -74,6 +74,42 @@ func TestTheLocalCAIsMadeOnceAndVouchesForThisMachine(t *testing.T) {
 	}
 }
 
+// RFC 6749 section 1.6; FAPI 2.0 section 5.2: TLS 1.2 at least, and of its
+// ciphers those that BCP 195 (RFC 9325 section 4.2) recommends.
+func TestOldTLSAndWeakCiphersAreRefused(t *testing.T) {
+	folder := t.TempDir()
+	certificateFile, keyFile := local(t, folder)
+	f, err := certificate.Open(certificateFile, keyFile, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		version uint16
+		ciphers []uint16
+		good    bool
+	}{
+		"TLS 1.0":            {tls.VersionTLS10, nil, false},
+		"TLS 1.1":            {tls.VersionTLS11, nil, false},
+		"CBC":                {tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA}, false},
+		"no forward secrecy": {tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384}, false},
+		"TLS 1.2":            {tls.VersionTLS12, nil, true},
+		"TLS 1.3":            {tls.VersionTLS13, nil, true},
+	} {
+		client, server := net.Pipe()
+		go func() {
+			_ = tls.Server(server, f.Config()).Handshake()
+			server.Close()
+		}()
+		conn := tls.Client(client, &tls.Config{
+			InsecureSkipVerify: true, MinVersion: test.version, MaxVersion: test.version, CipherSuites: test.ciphers,
+		})
+		if err := conn.Handshake(); (err == nil) != test.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		client.Close()
+	}
+}
+
 func TestANewCertificateIsTakenOverWithoutARestart(t *testing.T) {
 	folder := t.TempDir()
 	certificateFile, keyFile := local(t, folder)
