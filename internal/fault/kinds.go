@@ -11,6 +11,7 @@ func Kinds() []*Kind {
 		WrongEmailOrPassword, SignInTooOld, WrongAppCode, AppCodeUsed, AppCodeMistyped, AuthenticatorSuspended,
 		PasswordMissing, PasswordTooShort, PasswordTooLong, PasswordCommon, PasswordPersonal, PasswordUnusable, PasswordsDiffer,
 		BookmarkUnknown, GotoRefused,
+		ScriptMissing, PasskeyNotOpen, FIDOCancelled, FIDOTimedOut, FIDOAlreadyOnKey, FIDONoPIN, FIDOUnsupported, FIDOWrongDevice,
 		NotAdmitted, LevelTooLow, NotFresh, AlreadyRegistered, JourneyFinished, AddressTaken, NoAuthenticator, DisavowalUnreadable,
 		TooManyAttempts, TriesUsedUp,
 		WrongMailCode, MailCodeExpired, MailCodeSpent, MailCodeUsed, MailCodeTooSoon, MailCodeTooMany, MailCodeMistyped, MailCodeMissing,

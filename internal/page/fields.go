@@ -24,6 +24,10 @@ type Choice struct {
 	Value, Label, Hint string
 	// Reason says why this cannot be chosen, and disables it.
 	Reason string
+	// Needs is what the browser must be able to do for it: "webauthn",
+	// "platform" or "conditional". Where it cannot, fido.js disables the choice
+	// and says Unable. Such a choice has a Hint.
+	Needs, Unable string
 	// Tag is a word beside the label: "Registered".
 	Tag string
 	// Checked is whether it is chosen before the person did anything. A value

@@ -96,6 +96,7 @@ func (k *Kit) functions() template.FuncMap {
 
 		"form": k.form, "endform": func() template.HTML { return "</form>" }, "hidden": k.hidden,
 		"input": k.input, "password": k.password, "code": k.code, "search": k.search, "select": k.selection,
+		"fido": k.fidoForm, "fidobutton": k.fidoButton,
 		"radios": k.radios, "checkboxes": k.checkboxes, "checkbox": k.checkbox,
 		"choices": choices, "choice": choice,
 		"button": k.button, "linkbutton": k.linkButton, "postbutton": k.postButton,

@@ -1,12 +1,16 @@
 // Pages work without this script. It adds what makes them kinder: focus on the
 // error summary, show and hide for passwords, no double sending, a warning
-// before a sign-in ends.
+// before a sign-in ends. Security keys and passkeys alone need it: those pages
+// say so.
 import { initAll } from './nhsuk.js'
 import { watchTimeOut } from './timeout.js'
+import { markUnable, watchCeremony } from './fido.js'
 
 document.body.classList.add('js-enabled', 'nhsuk-frontend-supported')
 initAll()
 document.querySelectorAll('[data-carekey-timeout]').forEach(watchTimeOut)
+document.querySelectorAll('input[data-carekey-needs]').forEach(markUnable)
+document.querySelectorAll('form[data-carekey-fido]').forEach(watchCeremony)
 
 // A form that carries an answer to another service leaves by itself.
 document.querySelector('form[data-carekey-onward]')?.requestSubmit()
