@@ -54,7 +54,9 @@ func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, r
 		p.Kit.Fault(w, r, err)
 		return
 	}
-	p.sendBack(w, r, req, url.Values{"code": {sealed}})
+	// CIS2 adds client_id to a code (wire rule 14). An error has the parameters of
+	// OpenID Connect Core section 3.1.2.6 and no other.
+	p.sendBack(w, r, req, url.Values{"code": {sealed}, "client_id": {req.rp.ClientID}})
 }
 
 // useUp uses up a sign-in on a shared computer: whoever goes back in the
@@ -77,12 +79,10 @@ func (p *Provider) sendError(w http.ResponseWriter, r *http.Request, req request
 	p.sendBack(w, r, req, url.Values{"error": {e.code}, "error_description": {e.text()}})
 }
 
-// sendBack adds what every answer carries: state, the issuer, so that a client
-// of several providers is not mixed up (RFC 9207 section 2), and client_id, as
-// CIS2 does (wire rule 14).
+// sendBack adds what every answer carries: state, and the issuer, so that a
+// client of several providers is not mixed up (RFC 9207 section 2).
 func (p *Provider) sendBack(w http.ResponseWriter, r *http.Request, req request, answer url.Values) {
 	answer.Set("iss", p.issuer)
-	answer.Set("client_id", req.rp.ClientID)
 	if req.state != "" {
 		answer.Set("state", req.state)
 	}
