@@ -162,13 +162,21 @@ func TestAChangedWayOfAuthenticationChangesTheSecret(t *testing.T) {
 }
 
 // RFC 7592 section 2.1: the token of a relying party that is gone SHOULD be
-// revoked, so that it means nothing should the name come back.
+// revoked: it means nothing should the name come back, were it a moment later.
 func TestAnOperatorsRemovalEndsTheToken(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		made, kept := h.registered(), h.registered()
+		before, err := h.stored(made.ClientID)
+		h.must(err)
 		h.must(h.db.Write(t.Context(), func(tx *db.Tx) error { return relyingparty.Delete(tx, made.ClientID) }))
-		_, err := h.Read(t.Context(), made.ClientID, made.Token)
+		_, err = h.Read(t.Context(), made.ClientID, made.Token)
 		refused(t, err, register.InvalidToken)
+		h.must(h.db.Write(t.Context(), func(tx *db.Tx) error { return relyingparty.Add(tx, "operator", before) }))
+		_, err = h.Read(t.Context(), made.ClientID, made.Token)
+		refused(t, err, register.InvalidToken)
+		_, err = h.Replace(t.Context(), made.ClientID, made.Token, sent("client_id", made.ClientID))
+		refused(t, err, register.InvalidToken)
+		refused(t, h.Remove(t.Context(), made.ClientID, made.Token), register.InvalidToken)
 		h.pass(usual().For)
 		h.must(h.db.Write(t.Context(), register.Prune))
 		if h.count("registered_client") != 1 || h.count("registration_token") != 0 {

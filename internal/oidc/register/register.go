@@ -191,10 +191,7 @@ func (g *Registry) Remove(ctx context.Context, clientID, token string) error {
 		if err != nil {
 			return err
 		}
-		if err := relyingparty.Remove(tx, "client "+clientID, c.rp); err != nil {
-			return err
-		}
-		return forget(tx, clientID)
+		return relyingparty.Remove(tx, "client "+clientID, c.rp)
 	})
 	if err != nil {
 		return fmt.Errorf("removing a registration: %w", err)

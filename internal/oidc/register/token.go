@@ -123,7 +123,7 @@ func readClient(tx *db.Tx, clientID, token string) (client, error) {
 	}
 	c.issued = db.Time(issued)
 	c.rp, err = relyingparty.ByID(tx, clientID)
-	if errors.Is(err, db.ErrNoRows) { // an operator took it away; Prune will take the token
+	if errors.Is(err, db.ErrNoRows) { // an operator took it away at this moment
 		return c, noToken()
 	}
 	if err != nil || left == "" { // registered before this was written down
@@ -147,50 +147,14 @@ func leave(tx *db.Tx, rp relyingparty.RelyingParty, policy Policy) error {
 	return nil
 }
 
-func forget(tx *db.Tx, clientID string) error {
-	if _, err := tx.Exec(`DELETE FROM registered_client WHERE client_id = $1`, clientID); err != nil {
-		return fmt.Errorf("forgetting a registration: %w", err)
-	}
-	return nil
-}
-
-// Prune deletes tokens that are over: expired and used up ones, and those of
-// relying parties that an operator took away (RFC 7592 section 2.1).
+// Prune deletes initial access tokens that expired or are used up. The token of
+// a relying party goes with it.
 func Prune(tx *db.Tx) error {
 	_, err := tx.Exec(`DELETE FROM registration_token WHERE expires_at <= $1 OR uses_left = 0`, db.Micros(tx.Now()))
 	if err != nil {
 		return fmt.Errorf("deleting old registration tokens: %w", err)
 	}
-	registered, err := registeredClients(tx)
-	if err != nil {
-		return err
-	}
-	for _, id := range registered {
-		if _, err = relyingparty.ByID(tx, id); errors.Is(err, db.ErrNoRows) {
-			err = forget(tx, id)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-func registeredClients(tx *db.Tx) ([]string, error) {
-	rows, err := tx.Rows(`SELECT client_id FROM registered_client`)
-	if err != nil {
-		return nil, fmt.Errorf("reading registrations: %w", err)
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("reading registrations: %w", err)
-		}
-		all = append(all, id)
-	}
-	return all, rows.Err()
 }
 
 func encode(p Policy) string {
