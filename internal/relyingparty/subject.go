@@ -82,11 +82,14 @@ func (d dn) is(raw []byte) bool {
 		if len(part) != len(d[i]) {
 			return false
 		}
+		missing := slices.Clone(d[i])
 		for _, a := range part {
 			value, ok := a.Value.(string)
-			if !ok || !slices.Contains(d[i], attribute{a.Type.String(), value}) {
+			found := slices.Index(missing, attribute{a.Type.String(), value})
+			if !ok || found < 0 {
 				return false
 			}
+			missing = slices.Delete(missing, found, found+1)
 		}
 	}
 	return len(name) > 0

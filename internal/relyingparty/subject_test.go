@@ -81,6 +81,27 @@ func TestACertificateIsKnownByTheOneNameThatWasRegistered(t *testing.T) {
 	}
 }
 
+// A part of several attributes is met by each of them, and not by one of them
+// twice: whoever may have CN=e-RS has no right to the name of its sub-unit.
+func TestOneAttributeTwiceIsNotTwoAttributes(t *testing.T) {
+	set := func(all ...pkix.AttributeTypeAndValue) *x509.Certificate {
+		raw, err := asn1.Marshal(pkix.RDNSequence{all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &x509.Certificate{RawSubject: raw}
+	}
+	name := pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "e-RS"}
+	unit := pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: "Live"}
+	registered := TLSSubject{DN: "CN=e-RS+OU=Live"}
+	if !registered.Names(set(name, unit)) || !registered.Names(set(unit, name)) {
+		t.Error("the name itself is not known")
+	}
+	if registered.Names(set(name, name)) || registered.Names(set(unit, unit)) {
+		t.Error("one attribute twice is taken for both")
+	}
+}
+
 func TestADistinguishedNameIsReadOrItsMistakeIsSaid(t *testing.T) {
 	for text, want := range map[string]string{
 		"CN=a":            "",
