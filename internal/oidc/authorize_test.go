@@ -11,7 +11,6 @@ import (
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/oidc"
 	"carekey.dev/carekey/internal/relyingparty"
-	"carekey.dev/carekey/internal/session"
 )
 
 // Wire rule 13.
@@ -418,46 +417,4 @@ func TestAnswersOfTheAuthorizationEndpointAreNotKept(t *testing.T) {
 		}
 		b.withApp(amara)
 	}
-}
-
-// N2, N3: idle is who does nothing. A page that asks with prompt=none every ten
-// minutes shows nobody at the keyboard, and must not keep the sign-in of
-// somebody who left it open alive until its absolute limit (decision 7; ASVS
-// 7.3.1).
-func TestSilentRequestsAreNoActivity(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		b := h.browser()
-		b.signIn(amara, care.SecurityKey, care.AAL3)
-		h.pass(10 * time.Minute)
-		b.code(b.authorize(ask("prompt", "none")))
-		h.pass(6 * time.Minute)
-		if a := b.authorize(ask("prompt", "none")); a.to().Query().Get("error") != "login_required" {
-			t.Errorf("after 16 minutes without anybody: %d %s", a.status, a.header.Get("Location"))
-		}
-
-		b.signIn(amara, care.SecurityKey, care.AAL3)
-		h.pass(10 * time.Minute)
-		b.code(b.authorize(ask()))
-		h.pass(6 * time.Minute)
-		b.code(b.authorize(ask("prompt", "none"))) // a service was opened meanwhile
-	})
-}
-
-// Decision 8: on a shared computer no single sign-on outlives one relying
-// party's sign-in. The page of the sign-in stays in the browser's history:
-// whoever goes back to it once its person has left must not be sent on as them,
-// with the very request that was answered already.
-func TestOnASharedComputerGoingBackDoesNotSignInAgain(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		b := h.browser()
-		back := b.atSignIn(b.authorize(ask())).ReturnTo
-		b.opened(session.Opening{UID: amara, AAL: care.AAL2, Method: care.AuthenticatorApp, Client: ers, Shared: true})
-		code := b.code(b.get(back))
-		h.tokens(code) // the sign-in itself goes on: tokens and sign-out hang on it
-		for range 2 {
-			b.atSignIn(b.get(back))
-		}
-		b.signInAgain(amara, care.AuthenticatorApp, care.AAL2)
-		b.code(b.get(back))
-	})
 }

@@ -169,6 +169,7 @@ func (p *Provider) stop(w http.ResponseWriter, r *http.Request, err error) {
 // party did wrong is the request's problem.
 func (p *Provider) readFarewell(ctx context.Context, query url.Values) (farewell, error) {
 	var f farewell
+	var meant *logout.Hint
 	clientID := query.Get("client_id")
 	if text := query.Get("id_token_hint"); text != "" {
 		hint, err := p.readHint(text)
@@ -181,18 +182,18 @@ func (p *Provider) readFarewell(ctx context.Context, query url.Values) (farewell
 			f.problem = badSignOut("client_id is not the client that id_token_hint was issued to", nil)
 			return f, nil
 		}
-		f.hint, clientID = &hint, hint.ClientID
+		meant, clientID = &hint, hint.ClientID
 	}
 	if clientID != "" {
 		rp, err := p.byID(ctx, clientID)
 		if errors.Is(err, db.ErrNoRows) {
-			f.problem = badSignOut("the client is not registered", nil)
+			f.problem = badSignOut("the client is not registered", nil) // so its hint is nobody's word
 			return f, nil
 		}
 		if err != nil {
 			return f, err
 		}
-		f.rp = rp
+		f.rp, f.hint = rp, meant
 	}
 	return f, f.readBack(query)
 }
