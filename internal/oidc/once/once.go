@@ -24,11 +24,16 @@ var Schema fs.FS = schema
 
 // Use uses the name of a client up, and reports whether it was good still. kind
 // and client keep names apart that others chose. until is when whatever carries
-// the name stops to be accepted, so at least its expiry and the tolerance.
+// the name stops to be accepted, so at least its expiry and the tolerance. If
+// that came between the check and this transaction, the name is not good: an
+// earlier use of it may be forgotten by now.
 //
 // Of any number of racing transactions on any number of nodes one gets true,
 // as soon as it commits: the others wait for it at the row.
 func Use(tx *db.Tx, kind, client, name string, until time.Time) (fresh bool, err error) {
+	if !tx.Now().Before(until) {
+		return false, nil
+	}
 	// A name whose time is over may be left from a clean-up that is due: what
 	// counts is the time alone.
 	changed, err := tx.Exec(`

@@ -66,6 +66,28 @@ func TestANameIsGoodOnceUntilItsTimeIsOver(t *testing.T) {
 	})
 }
 
+// A replay that is checked in the last moment of its time and comes to the
+// database after it must not find the name free again (RFC 7523 section 3; RFC
+// 9449 section 11.1).
+func TestANameWhoseTimeEndedOnTheWayIsGoodForNobody(t *testing.T) {
+	now := start
+	dbtest.EachAt(t, func() time.Time { return now }, schemas, func(t *testing.T, d *db.DB) {
+		now = start
+		until := start.Add(time.Minute)
+		if !use(t, d, "client_assertion", "a", "1", until) {
+			t.Fatal("it was not good the first time")
+		}
+		for _, now = range []time.Time{until, until.Add(time.Second)} {
+			if use(t, d, "client_assertion", "a", "1", until) {
+				t.Errorf("it is good again %s after its time", now.Sub(until))
+			}
+			if err := d.Write(t.Context(), once.Prune); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestPruningForgetsOnlyWhatIsOver(t *testing.T) {
 	now := start
 	dbtest.EachAt(t, func() time.Time { return now }, schemas, func(t *testing.T, d *db.DB) {
