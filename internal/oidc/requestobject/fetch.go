@@ -18,6 +18,8 @@ const (
 	// mostFetches is how many are fetched at once: anybody can make us fetch
 	// by opening an address.
 	mostFetches = 16
+	// MostOfOne is how many of one relying party are: its server may hang.
+	MostOfOne = 4
 	// longestURI is what OpenID Connect Core section 6.2 gives a request_uri.
 	longestURI = 512
 )
@@ -37,17 +39,32 @@ func (o *Reader) Fetch(ctx context.Context, rp relyingparty.RelyingParty, uri st
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
 	defer cancel()
-	select {
-	case o.fetching <- struct{}{}:
-		defer func() { <-o.fetching }()
-	case <-ctx.Done():
-		return "", &Refused{Code: Unavailable, Reason: "too many request objects are being fetched: try again in a few seconds"}
+	for _, places := range []chan struct{}{o.placesOf(rp.ClientID), o.fetching} {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		case <-ctx.Done():
+			return "", &Refused{Code: Unavailable, Reason: "too many request objects are being fetched: try again in a few seconds"}
+		}
 	}
 	text, err := o.get(ctx, address)
 	if err != nil {
 		return "", &Refused{Code: InvalidURI, Reason: "the request object at request_uri cannot be fetched", Cause: err}
 	}
 	return text, nil
+}
+
+// placesOf returns those of a relying party. Only one that registered an address
+// to fetch from comes here, so there are few.
+func (o *Reader) placesOf(clientID string) chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	places := o.places[clientID]
+	if places == nil {
+		places = make(chan struct{}, MostOfOne)
+		o.places[clientID] = places
+	}
+	return places
 }
 
 // get reads an address, whatever content type it has: RFC 9101 section 5.2.3

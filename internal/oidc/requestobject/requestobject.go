@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"carekey.dev/carekey/internal/oidc/clientkeys"
@@ -48,10 +49,15 @@ type Options struct {
 type Reader struct {
 	Options
 	fetching chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	places map[string]chan struct{}
 }
 
 // New returns the room.
-func New(o Options) *Reader { return &Reader{Options: o, fetching: make(chan struct{}, mostFetches)} }
+func New(o Options) *Reader {
+	return &Reader{Options: o, fetching: make(chan struct{}, mostFetches), places: map[string]chan struct{}{}}
+}
 
 // The OAuth errors of a Refused (OpenID Connect Core section 3.1.2.6).
 const (

@@ -266,6 +266,41 @@ func TestAnAddressThatHangsIsGivenUp(t *testing.T) {
 	}
 }
 
+// Anybody can make us fetch, and choose a relying party whose server hangs. That
+// one waits; the others do not (ASVS 15.2.2).
+func TestARelyingPartyThatHangsHoldsUpNobodyElse(t *testing.T) {
+	hang, arrived := make(chan struct{}), make(chan struct{}, 100)
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-hang
+	}))
+	defer slow.Close()
+	defer close(hang)
+	quick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a.b.c")) }))
+	defer quick.Close()
+	one, other := registered(relyingparty.CIS2), registered(relyingparty.CIS2)
+	one.RequestURIs, other.ClientID, other.RequestURIs = []string{slow.URL}, "555000000002.apps.national", []string{quick.URL}
+	open := reader(netip.MustParsePrefix("127.0.0.0/8"))
+	strangers, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range 100 {
+		go func() { _, _ = open.Fetch(strangers, one, slow.URL) }()
+	}
+	for range requestobject.MostOfOne {
+		<-arrived
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	for range 20 {
+		if _, err := open.Fetch(ctx, other, quick.URL); err != nil {
+			t.Fatalf("the other one: %v", err)
+		}
+	}
+	if more := len(arrived); more > 0 {
+		t.Errorf("%d more requests went to the one that hangs", more)
+	}
+}
+
 // FuzzRequestObject: whatever the payload of a signed object is, it is taken or
 // refused, and what is taken belongs to the client and names no second object.
 func FuzzRequestObject(f *testing.F) {
