@@ -188,3 +188,26 @@ func TestAnAssertionIsGoodOnceAcrossEndpoints(t *testing.T) {
 		}
 	}
 }
+
+// The audit log is never cut back: who holds a code, as every worker does for a
+// moment, must not be able to fill it with refusals (ASVS 15.2.2).
+func TestRefusalsOfAStrangerWithACodeAreAuditedOnceAMinute(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		b.withApp(amara)
+		for range 3 {
+			code := b.code(b.authorize(ask()))
+			for range 3 {
+				h.post("/access_token", redemption(code, "client_secret", "guessed"))
+			}
+		}
+		if got := h.audited(); len(got) != 1 {
+			t.Errorf("nine refusals within a minute left %q", got)
+		}
+		h.pass(time.Minute)
+		h.post("/access_token", redemption(b.code(b.authorize(ask())), "client_secret", "guessed"))
+		if got := h.audited(); len(got) != 2 {
+			t.Errorf("a minute later the log holds %q", got)
+		}
+	})
+}

@@ -20,6 +20,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/claims"
 	"carekey.dev/carekey/internal/oidc/clientauth"
 	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/oidc/once"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/relyingparty"
@@ -100,14 +101,15 @@ const unauthenticated = "unauthenticated"
 // refuseClient answers a failed client authentication. It never uses the code
 // up: some clients try Basic first and then send the same code in the body
 // (wire rule 3). It is audited where the caller holds a code or refresh token
-// of ours, which is a sign of theft; what any stranger can send as often as
-// they like is logged.
+// of ours, which is a sign of theft: once a minute, because a worker holds
+// codes too and the audit log is for ever. All else that any stranger can send
+// as often as they like is logged.
 func (p *Provider) refuseClient(w http.ResponseWriter, r *http.Request, form url.Values, e *refusal) {
 	if e.code == "invalid_client" && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Carekey", charset="UTF-8"`) // RFC 6749 section 5.2
 	}
 	if held, ok := p.held(form); ok {
-		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.record(tx, unauthenticated, e) })
+		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.suspect(tx, e) })
 		if err != nil {
 			p.fail(w, r, unavailable(err), held.code.ClientID)
 			return
@@ -235,7 +237,7 @@ func (b *purchase) settle(tx *db.Tx, because func(code, description string) *ref
 		return nil, err
 	}
 	if e != nil {
-		return e, b.record(tx, unauthenticated, e)
+		return e, b.suspect(tx, e)
 	}
 	refused, err := b.from.use(tx)
 	if err != nil {
@@ -279,6 +281,19 @@ func holderOf(tx *db.Tx, uid care.UID) (holder person.Person, refused, err error
 		return holder, grant.ErrPersonClosed, nil
 	}
 	return holder, nil, err
+}
+
+// suspectEach is how often at most the same is audited of the same sign-in at
+// the same relying party, for callers who have not shown who they are.
+const suspectEach = time.Minute
+
+// suspect audits the refusal of a caller who has not shown who they are.
+func (b *purchase) suspect(tx *db.Tx, e *refusal) error {
+	first, err := once.Use(tx, "suspect", b.code.ClientID, b.code.SID+" "+e.code, tx.Now().Add(suspectEach))
+	if err != nil || !first {
+		return err
+	}
+	return b.record(tx, unauthenticated, e)
 }
 
 // record audits the issue of tokens, or its refusal.
