@@ -22,7 +22,7 @@ func Kinds() []*Kind {
 		HeadlessMethod, HeadlessUnreadable, HeadlessMedia, HeadlessRefused, RegistrationRefused, RegistrationTokenRefused,
 		TeamRefused, ConfigRefused, ConfigChanged, ConfigUnknown, TeamForbidden,
 		OtherPerson, AddressReplaced,
-		SignInGone, MarkLinkUnusable,
+		SignInGone, LastAuthenticator, MarkLinkUnusable,
 		NotEncrypted,
 	}
 }

@@ -25,6 +25,13 @@ var (
 		Next:     "Look at the list again to see where you are signed in.",
 		Desk:     "The sign-in ended while its holder looked at the list, by itself or from another tab. There is nothing to do.",
 	}
+	LastAuthenticator = &Kind{
+		Number: 612, Name: "last authenticator", Status: http.StatusConflict,
+		Title:    "You cannot remove your last authenticator",
+		Sentence: "Without it you could not sign in any more. Nothing was changed.",
+		Next:     "Register another one first, or ask your Registration Authority to remove it. If it is lost, report it as lost.",
+		Desk:     "The person wanted to remove the only authenticator that can still sign in (decision 3). The Registration Authority can.",
+	}
 	MarkLinkUnusable = &Kind{
 		Number: 611, Name: "link for shared computers unusable", Status: http.StatusGone,
 		Title:    "This link does not work",

@@ -51,7 +51,8 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 	}
 	id := keys.Token(g.o.Random, 16)
 	mail, err := g.notices(ctx, event{
-		uid: f.uid, authenticator: id, template: registrationTemplate(b), method: b.Enrolment.Method(), also: f.address,
+		uid: f.uid, authenticator: id, template: registrationTemplate(b),
+		called: credential.Called(b.Enrolment.Method(), b.Enrolment.Name()), also: f.address,
 	})
 	if err != nil {
 		return credential.Record{}, err
@@ -196,7 +197,7 @@ func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (c
 			same++
 		}
 	}
-	if same >= g.o.PerMethod {
+	if same >= g.Limit(method) {
 		return credential.Record{}, fault.New(fault.AlreadyRegistered, nil)
 	}
 	record, err := g.o.Binder.Bind(tx, id, b.Journey, b.Enrolment)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,11 @@ import (
 type event struct {
 	uid           care.UID
 	authenticator string
-	template      string
-	// method is the type of what is told of; "" means that of authenticator.
-	method care.Method
+	// doubted is what "this wasn't me" suspends; "" means authenticator.
+	doubted  string
+	template string
+	// called is how it is told of what is new; "" means as authenticator is.
+	called string
 	// also is an address that is told beside the verified one, or "".
 	also care.Email
 }
@@ -28,31 +31,31 @@ type event struct {
 // (N22). It runs before the transaction, because it seals.
 func (g *Gate) notices(ctx context.Context, e event) ([]outbox.Message, error) {
 	var p person.Person
-	method := e.method
+	called := e.called
 	err := g.o.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		if p, err = person.ByUID(tx, e.uid); err != nil && !errors.Is(err, db.ErrNoRows) {
 			return err
 		}
-		if method != "" {
+		if called != "" {
 			return nil
 		}
 		record, err := credential.ByID(tx, e.authenticator)
 		if errors.Is(err, db.ErrNoRows) {
 			return nil
 		}
-		method = record.Method
+		called = record.Called()
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading whom to tell: %w", err)
 	}
-	notMe, err := g.NotMe(e.uid, e.authenticator)
+	notMe, err := g.NotMe(e.uid, cmp.Or(e.doubted, e.authenticator))
 	if err != nil {
 		return nil, err
 	}
 	data := outbox.Notice{
-		Name: p.DisplayName(), When: g.o.DB.Now(), Authenticator: method.TypeLabel(),
+		Name: p.DisplayName(), When: g.o.DB.Now(), Authenticator: called,
 		Old: p.Email, New: e.also,
 		NotMe: notMe,
 	}

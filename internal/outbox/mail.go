@@ -22,6 +22,7 @@ const (
 	AddressChanged          = "address-changed"
 	AuthenticatorRegistered = "authenticator-registered"
 	AuthenticatorReplaced   = "authenticator-replaced"
+	AuthenticatorRemoved    = "authenticator-removed"
 	AuthenticatorSuspended  = "authenticator-suspended"
 	AuthenticatorDisabled   = "authenticator-disabled"
 	PasswordChanged         = "password-changed"

@@ -43,7 +43,7 @@ func TestLetters(t *testing.T) {
 		Old: "amara@northgate.example.nhs.uk", New: "amara.osei@northgate.example.nhs.uk", Left: 1, NotMe: "https://care.example/not-me?t=abc",
 	}
 	for template, data := range map[string]any{
-		OneTimePassword: code, AddressChanged: notice, AuthenticatorRegistered: notice, AuthenticatorReplaced: notice,
+		OneTimePassword: code, AddressChanged: notice, AuthenticatorRegistered: notice, AuthenticatorReplaced: notice, AuthenticatorRemoved: notice,
 		AuthenticatorSuspended: notice, PasswordChanged: notice, RecoveryCodesMade: notice,
 		RecoveryCodeUsed: notice, NewPhone: notice, AuthenticatorDisabled: notice,
 	} {
@@ -73,7 +73,7 @@ func TestLetters(t *testing.T) {
 		}
 	}
 	files, err := letterFiles.ReadDir("letters")
-	if err != nil || len(files) != 11 {
+	if err != nil || len(files) != 12 {
 		t.Errorf("%d letters, of which one holds parts: is one not tested? %v", len(files), err)
 	}
 }

@@ -126,6 +126,7 @@ func (h *House) furnish(ctx context.Context) error {
 	h.Gate = gate.New(gate.Options{
 		DB: h.DB, Ring: h.Ring, Opener: opener, Binder: credential.NewBinder(), Outbox: h.Outbox,
 		Link: h.Config.Link, Demo: h.Config.Dev, Random: h.Random, Log: h.Log,
+		PerMethod: h.Config.PerType,
 	})
 	h.verifiers(refused)
 	return nil

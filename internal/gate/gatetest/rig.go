@@ -198,6 +198,17 @@ func (r *Rig) Phone(uid care.UID, secret string) {
 	r.Write(func(tx *db.Tx) error { _, err := r.Gate.BindDemo(tx, enrolment); return err })
 }
 
+// Holds gives a person a bare record, for tests of what happens to one whatever
+// its method. Nobody can sign in with it.
+func (r *Rig) Holds(uid care.UID, method care.Method, id, name string) {
+	r.t.Helper()
+	r.Write(func(tx *db.Tx) error {
+		_, err := tx.Exec(`INSERT INTO authenticator (id, uid, method, name, journey, registered_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			id, uid, method, name, "journey of "+id, db.Micros(tx.Now()))
+		return err
+	})
+}
+
 // For is the rig for another (sub)test.
 func (r *Rig) For(t testing.TB) *Rig {
 	other := *r

@@ -56,6 +56,7 @@ func (l *loader) config(f file) *Config {
 	}
 	c.TrustedProxies = l.networks("trusted_proxies", f.TrustedProxies)
 	c.ThrottleExempt = l.networks("throttle.exempt_networks", f.Throttle.ExemptNetworks)
+	c.PerType = l.perType(f.Authenticators.PerType)
 	c.SharedComputers = l.networks("shared_computers.networks", f.SharedComputers.Networks)
 	c.OutgoingAllow = l.networks("outgoing.allow_networks", f.Outgoing.AllowNetworks)
 	c.Sessions = Sessions{
@@ -78,6 +79,18 @@ func (l *loader) config(f file) *Config {
 		l.wrong("database.url", "begins with sqlite: or postgres://") // never the value: it may hold a password
 	}
 	return c
+}
+
+// mostPerType is more than anybody can tell apart in a list.
+const mostPerType = 10
+
+// perType is how many authenticators of one type a person may hold; not set, it
+// is seed 0's "one of each type".
+func (l *loader) perType(n int) int {
+	if n < 0 || n > mostPerType {
+		l.wrong("authenticators.per_type", "is a number from 1 to %d", mostPerType)
+	}
+	return max(n, 1)
 }
 
 func (l *loader) networks(name string, values []string) []netip.Prefix {

@@ -48,6 +48,8 @@ type Config struct {
 	Signing     Signing
 	// ThrottleExempt are networks whose failures are not counted by network.
 	ThrottleExempt []netip.Prefix
+	// PerType is how many authenticators of one type a person may hold.
+	PerType int
 	// SharedComputers are networks whose computers people share.
 	SharedComputers []netip.Prefix
 	// OutgoingAllow are networks that relying parties' addresses may lie in

@@ -31,6 +31,7 @@ sessions: {aal2_idle: 30m, aal2_total: 8h, aal3_idle: 10m, aal3_total: 10h}
 throttle: {exempt_networks: [192.0.2.0/24]}
 outgoing: {allow_networks: [10.0.0.0/8]}
 signing: {rotate_every: 720h, publish_before: 2h, hsm_socket: /run/carekey-hsm/signing.sock}
+authenticators: {per_type: 3}
 shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
 `
 
@@ -74,6 +75,7 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		OutgoingAllow:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour, HSMSocket: "/run/carekey-hsm/signing.sock"},
 
+		PerType:         3,
 		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
@@ -101,7 +103,7 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_PASSWORDS_BLOCK_LIST_FILE=/etc/carekey/leaked",
 		"CAREKEY_SESSIONS_AAL2_IDLE=30m", "CAREKEY_SESSIONS_AAL2_TOTAL=8h", "CAREKEY_SESSIONS_AAL3_IDLE=10m", "CAREKEY_SESSIONS_AAL3_TOTAL=10h",
 		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_SIGNING_HSM_SOCKET=/run/carekey-hsm/signing.sock", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
-		"CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
+		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -159,6 +161,7 @@ func TestEachMistakeIsOneLineThatSaysWhatToMend(t *testing.T) {
 		"late rotation":      {"rotate_every: 720h", "rotate_every: 20000h", `:16: signing.rotate_every: 20000h0m0s is too long: two years (17520h0m0s) are the most`},
 		"socket":             {"hsm_socket: /run/", "hsm_socket: run/", `:16: signing.hsm_socket: a socket looks like /run/carekey-hsm/signing.sock, not "run/carekey-hsm/signing.sock"`},
 		"no days":            {"rotate_every: 720h", "rotate_every: 30d", `:16: signing.rotate_every: a time looks like 15m or 2160h, not "30d"`},
+		"too many of a type": {"per_type: 3", "per_type: 11", `:17: authenticators.per_type: is a number from 1 to 10`},
 		"database":           {"postgres://carekey@db", "mysql://carekey:secret@db", `:5: database.url: begins with sqlite: or postgres://`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,6 +65,9 @@ type file struct {
 	Throttle struct {
 		ExemptNetworks []string `yaml:"exempt_networks"`
 	} `yaml:"throttle"`
+	Authenticators struct {
+		PerType int `yaml:"per_type"`
+	} `yaml:"authenticators"`
 	SharedComputers struct {
 		Networks []string `yaml:"networks"`
 	} `yaml:"shared_computers"`
@@ -126,6 +129,7 @@ func (f *file) settings() []setting {
 		{"connection_manager.base_url", &f.ConnectionManager.BaseURL},
 		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},
+		{"authenticators.per_type", &f.Authenticators.PerType},
 		{"shared_computers.networks", &f.SharedComputers.Networks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}
