@@ -100,6 +100,11 @@ type errorBody struct {
 func (p *Provider) fail(w http.ResponseWriter, r *http.Request, e *refusal, client string) {
 	p.note(r, e, client)
 	status := e.fault.Kind.Status
+	if status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
+		// RFC 6749 section 5.2; RFC 9110 section 15.5.2: every 401 says how to come
+		// back.
+		w.Header().Set("WWW-Authenticate", `Basic realm="Carekey", charset="UTF-8"`)
+	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}

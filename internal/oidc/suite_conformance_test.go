@@ -303,3 +303,27 @@ func TestPicturesAndLinksOfASupplierAreIgnored(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
+
+// RFC 9126 section 3, whatever the profile: a pushed request object is the whole
+// request, and what stands beside it in the form is none of it.
+func TestAPushedObjectIsTheWholeRequest(t *testing.T) {
+	h := open(t)
+	form := ask("client_id", ncrs, "state", "beside", "nonce", "beside", "prompt", "login", "scope", "openid email",
+		"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", h.assertion("1"),
+		"request", h.object("state", "", "nonce", ""))
+	a := h.post("/par", form)
+	if a.status != http.StatusCreated {
+		t.Fatalf("pushing: %d %s", a.status, a.body)
+	}
+	b := h.browser()
+	b.withApp(amara)
+	a = b.authorize(url.Values{"client_id": {ncrs}, "request_uri": {object(t, a.body)["request_uri"].(string)}})
+	code := b.code(a)
+	if a.to().Query().Has("state") {
+		t.Errorf("the answer carries %s", a.header.Get("Location"))
+	}
+	got := object(t, h.post("/access_token", h.asserted(code, h.assertion("2"))).body)
+	if claims := claimsOf(t, got["id_token"].(string)); claims["nonce"] != nil || strings.Contains(got["scope"].(string), "email") {
+		t.Errorf("tokens for %v, with %v", got["scope"], claims)
+	}
+}

@@ -105,9 +105,6 @@ const unauthenticated = "unauthenticated"
 // codes too and the audit log is for ever. All else that any stranger can send
 // as often as they like is logged.
 func (p *Provider) refuseClient(w http.ResponseWriter, r *http.Request, form url.Values, e *refusal) {
-	if e.code == "invalid_client" && r.Header.Get("Authorization") != "" {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Carekey", charset="UTF-8"`) // RFC 6749 section 5.2
-	}
 	if held, ok := p.held(form); ok {
 		err := p.DB.Write(r.Context(), func(tx *db.Tx) error { return held.suspect(tx, e) })
 		if err != nil {

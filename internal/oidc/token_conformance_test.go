@@ -283,3 +283,26 @@ func TestNoFormIsRepeatedElsewhere(t *testing.T) {
 		t.Errorf("the form goes on to %s", a.header.Get("Location"))
 	}
 }
+
+// RFC 9110 section 15.5.2: every 401 carries a challenge, whoever sends it.
+func TestEvery401CarriesAChallenge(t *testing.T) {
+	h := open(t)
+	replayed := h.asserted(h.issueTo(ncrs), h.assertion("once"))
+	for name, test := range map[string]struct {
+		answer answer
+		scheme string
+	}{
+		"token":         {h.post("/access_token", redemption("x", "client_secret", "wrong")), "Basic "},
+		"an assertion":  {h.post("/access_token", h.asserted("x", "a.b.c")), "Basic "},
+		"introspection": {h.post("/introspect", redemption("x", "client_secret", "wrong")), "Basic "},
+		"revocation":    {h.post("/token/revoke", redemption("x", "client_secret", "wrong")), "Basic "},
+		"a push":        {h.post("/par", ask("client_secret", "wrong")), "Basic "},
+		"used before":   {func() answer { h.post("/access_token", replayed); return h.post("/access_token", replayed) }(), "Basic "},
+		"userinfo":      {h.userinfo("x"), "Bearer "},
+		"registration":  {h.program(http.MethodPost, h.registerAt(), "x", "{}"), "Bearer "},
+	} {
+		if got := test.answer.header.Get("WWW-Authenticate"); test.answer.status != http.StatusUnauthorized || !strings.HasPrefix(got, test.scheme) {
+			t.Errorf("%s: %d, WWW-Authenticate %q", name, test.answer.status, got)
+		}
+	}
+}
