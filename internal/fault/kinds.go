@@ -11,7 +11,7 @@ func Kinds() []*Kind {
 		WrongEmailOrPassword, SignInTooOld, WrongAppCode, AppCodeUsed, AppCodeMistyped, AuthenticatorSuspended,
 		PasswordMissing, PasswordTooShort, PasswordTooLong, PasswordCommon, PasswordPersonal, PasswordUnusable, PasswordsDiffer,
 		BookmarkUnknown, GotoRefused,
-		ScriptMissing, PasskeyNotOpen, FIDOCancelled, FIDOTimedOut, FIDOAlreadyOnKey, FIDONoPIN, FIDOUnsupported, FIDOWrongDevice,
+		ScriptMissing, PasskeyNotOpen,
 		NotAdmitted, LevelTooLow, NotFresh, AlreadyRegistered, JourneyFinished, AddressTaken, NoAuthenticator, DisavowalUnreadable,
 		TooManyAttempts, TriesUsedUp,
 		WrongMailCode, MailCodeExpired, MailCodeSpent, MailCodeUsed, MailCodeTooSoon, MailCodeTooMany, MailCodeMistyped, MailCodeMissing,

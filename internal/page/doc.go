@@ -50,7 +50,7 @@
 //	{{fido $ "/path" kind options c}}    opens the form of a WebAuthn ceremony, "create" or "get"; "needs" "platform", "auto" true,
 //	                                     "conditional" true. {{fidobutton "Text" "What to do meanwhile"}} … {{endform}} close it. Beside it
 //	                                     the page shows [data-carekey-without] until the script runs, and [data-carekey-cannot] hidden
-//	                                     for browsers that cannot. FIDOResponse reads what comes back.
+//	                                     for browsers that cannot. FIDOAnswer reads what comes back.
 //	{{checkbox $ name label}}            one box without a legend: value (else "yes"), hint, checked, small
 //	{{select $ name label choices}}      hint, heading, size, value, autocomplete
 //	(choices (choice "yes" "Yes" "hint" "…") (choice "no" "No" "reason" "why not"))

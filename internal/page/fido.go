@@ -2,7 +2,6 @@ package page
 
 import (
 	"errors"
-	"fmt"
 	"html/template"
 	"net/url"
 
@@ -40,33 +39,16 @@ func (k *Kit) fidoButton(text, waiting string) (template.HTML, error) {
 	return k.part("fidobutton", map[string]string{"ID": FIDOField, "Text": text, "Waiting": waiting})
 }
 
-// FIDOResponse returns what the browser answered to a ceremony, or the fault of
-// what it said instead (the name of a DOMException). Web Authentication level 3
-// sections 5.1.3 and 5.1.4 say when a browser uses which name.
-func FIDOResponse(form url.Values) ([]byte, error) {
-	if name := form.Get("error"); name != "" {
-		return nil, fault.New(saidBy(name), fmt.Errorf("the browser said %.60q", name))
+// FIDOAnswer returns what the browser answered to a ceremony, or the name of the
+// DOMException that it said instead (W3C Web Authentication level 3, sections
+// 5.1.3 and 5.1.4; "TimeoutError" where its time had run out). Fault:
+// ScriptMissing, where it says neither.
+func FIDOAnswer(form url.Values) (response []byte, said string, err error) {
+	if said = form.Get("error"); said != "" {
+		return nil, said, nil
 	}
-	if response := form.Get("response"); response != "" {
-		return []byte(response), nil
+	if text := form.Get("response"); text != "" {
+		return []byte(text), "", nil
 	}
-	return nil, fault.New(fault.ScriptMissing, errors.New("neither an answer nor an error: the page's script did not run"))
-}
-
-// saidBy is the fault of a DOMException's name.
-func saidBy(name string) *fault.Kind {
-	switch name {
-	case "NotAllowedError", "AbortError":
-		return fault.FIDOCancelled
-	case "TimeoutError":
-		return fault.FIDOTimedOut
-	case "InvalidStateError":
-		return fault.FIDOAlreadyOnKey
-	case "ConstraintError":
-		return fault.FIDONoPIN
-	case "NotSupportedError", "SecurityError", "TypeError":
-		return fault.FIDOUnsupported
-	default:
-		return fault.FIDOWrongDevice
-	}
+	return nil, "", fault.New(fault.ScriptMissing, errors.New("neither an answer nor an error: the page's script did not run"))
 }
