@@ -2,7 +2,9 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"carekey.dev/carekey/internal/care"
@@ -18,24 +20,42 @@ type authenticatorsData struct {
 	Held []held
 	// Only: one usable authenticator is left, which its holder cannot remove.
 	Only bool
+	// Changed says what was just done, or is "".
+	Changed string
 }
 
 // held is one authenticator as its holder sees it.
 type held struct {
 	credential.Record
 	Type string
+	// Noun is what people call it in a sentence.
+	Noun string
 	// Here: the person is signed in with it.
 	Here bool
-	// App: it has a password and recovery codes, and can be replaced here.
-	App bool
-	// CodesLeft is how many saved recovery codes still work.
-	CodesLeft int
+	// App: it has a password and recovery codes. Key: it has a name and a level
+	// of its own. Both can be replaced here.
+	App, Key bool
+	// Last: no other can sign in, so its holder cannot remove it.
+	Last bool
+	Rows []page.Row
 }
 
 func (a *Account) authenticators(w http.ResponseWriter, r *http.Request, v visit) error {
+	data, err := a.listOf(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	if trip, err := open[farewell](r, a.farewells, stepChanged); err == nil && token(r) != "" {
+		data.Changed = trip.State.Name
+	}
+	return a.ok(w, r, "authenticators", v, page.View{Title: "Your authenticators", Back: home, Data: data})
+}
+
+// listOf reads what the visitor holds.
+func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, error) {
 	var records []credential.Record
 	var left int
-	err := a.DB.Read(r.Context(), func(tx *db.Tx) error {
+	err := a.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		if records, err = credential.Of(tx, v.person.UID); err != nil {
 			return err
@@ -44,30 +64,78 @@ func (a *Account) authenticators(w http.ResponseWriter, r *http.Request, v visit
 		return err
 	})
 	if err != nil {
-		return err
+		return authenticatorsData{}, err
 	}
-	return a.ok(w, r, "authenticators", v, page.View{
-		Title: "Your authenticators", Back: home, Data: listed(records, v.session.AuthenticatorID, left),
-	})
+	data := listed(records, v.session.AuthenticatorID)
+	for i := range data.Held {
+		data.Held[i].Rows = a.rows(data.Held[i], left)
+	}
+	return data, nil
 }
 
-// listed makes the list from the records, the one signed in with, and the
-// number of recovery codes.
-func listed(records []credential.Record, here string, codesLeft int) authenticatorsData {
+// listed makes the list from the records and the one signed in with.
+func listed(records []credential.Record, here string) authenticatorsData {
 	var data authenticatorsData
 	usable := 0
 	for _, record := range records {
-		h := held{Record: record, Type: record.Method.TypeLabel(), Here: record.ID == here}
-		if record.Method == care.AuthenticatorApp {
-			h.App, h.CodesLeft = true, codesLeft
-		}
 		if record.Usable() {
 			usable++
 		}
+	}
+	for _, record := range records {
+		h := held{
+			Record: record, Type: record.Method.TypeLabel(), Noun: nouns[record.Method], Here: record.ID == here,
+			App: record.Method == care.AuthenticatorApp, Key: key(record.Method),
+		}
+		h.Last = usable == 0 || usable == 1 && record.Usable()
 		data.Held = append(data.Held, h)
 	}
 	data.Only = usable == 1
 	return data
+}
+
+// key reports whether a method is one of the three that are a key in a device.
+func key(m care.Method) bool {
+	return m == care.SecurityKey || m == care.WindowsHello || m == care.Passkey
+}
+
+// rows make an authenticator readable; left is how many saved recovery codes
+// still work.
+func (a *Account) rows(h held, left int) []page.Row {
+	change := func(text, what, href string) []page.Action {
+		return []page.Action{{Text: text, Hidden: what, Href: href}}
+	}
+	var rows []page.Row
+	if h.Key {
+		rows = append(rows, page.Row{Key: "Name", Value: h.Name, Actions: change("Change", "name of "+h.Called(), pathAuthenticators+"/rename?id="+url.QueryEscape(h.ID))})
+	}
+	used := "Not used yet"
+	if !h.LastUsed.IsZero() {
+		used = a.Kit.DateTime(h.LastUsed)
+	}
+	rows = append(rows,
+		page.Row{Key: "Registered", Value: a.Kit.DateTime(h.RegisteredAt)},
+		page.Row{Key: "Last used", Value: used},
+		page.Row{Key: "State", Value: a.condition(h)})
+	if h.App && h.Usable() {
+		rows = append(rows,
+			page.Row{Key: "Password", Value: "Set", Actions: change("Change", "password", "/cim/password")},
+			page.Row{Key: "Recovery codes", Value: fmt.Sprintf("%d left", left), Actions: change("Make new ones", "recovery codes", "/cim/recovery-codes")})
+	}
+	return rows
+}
+
+// condition says whether an authenticator can be used, and why not.
+func (a *Account) condition(h held) string {
+	switch {
+	case !h.SuspendedAt.IsZero():
+		return fmt.Sprintf("Suspended on %s: nobody can sign in with it", a.Kit.DateTime(h.SuspendedAt))
+	case !h.DisabledAt.IsZero():
+		return fmt.Sprintf("Switched off on %s after too many wrong tries", a.Kit.DateTime(h.DisabledAt))
+	case h.Here:
+		return "Ready to use. You are signed in with it now"
+	}
+	return "Ready to use"
 }
 
 // own returns the visitor's authenticator with this name. Another person's is

@@ -3,7 +3,6 @@ package account
 import (
 	"net/http"
 
-	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/session"
@@ -14,6 +13,7 @@ import (
 type farewell struct {
 	Name string `json:"n"`
 	Type string `json:"t,omitempty"`
+	Noun string `json:"o,omitempty"`
 	// SID is the session that ended, for the relying parties that hear of it
 	// through the browser.
 	SID string `json:"s,omitempty"`
@@ -24,44 +24,39 @@ const (
 	stepNotYou    = "not you"
 	stepSignedOut = "signed out"
 	stepEnded     = "ended"
+	stepChanged   = "changed"
+	stepRemoved   = "removed"
 )
 
 // lost asks before it suspends: a phone in another coat is not lost.
 func (a *Account) lost(w http.ResponseWriter, r *http.Request, v visit) error {
-	id := r.URL.Query().Get("id")
-	record, err := a.own(r.Context(), v.person.UID, func(r credential.Record) bool { return r.ID == id })
+	h, _, err := a.named(r, v)
 	if err != nil {
 		return err
 	}
-	if !record.SuspendedAt.IsZero() {
-		page.SeeOther(w, r, "/cim/authenticators")
+	if !h.SuspendedAt.IsZero() {
+		page.SeeOther(w, r, pathAuthenticators)
 		return nil
 	}
-	return a.ok(w, r, "lost", v, page.View{
-		Title: "Report " + record.Method.TypeLabel() + " as lost", Back: "/cim/authenticators",
-		Data: held{
-			Record: record, Type: record.Method.TypeLabel(), App: usableApp(record),
-			Here: record.ID == v.session.AuthenticatorID,
-		},
-	})
+	h.App = h.App && h.Usable()
+	return a.ok(w, r, "lost", v, page.View{Title: "Report " + h.Called() + " as lost", Back: pathAuthenticators, Data: h})
 }
 
 // postLost suspends it, at any level and without a fresh sign-in: whoever has
 // the phone must be stopped now (decision 3).
 func (a *Account) postLost(w http.ResponseWriter, r *http.Request, v visit) error {
-	id := r.PostForm.Get("id")
-	record, err := a.own(r.Context(), v.person.UID, func(r credential.Record) bool { return r.ID == id })
+	h, _, err := a.named(r, v)
 	if err != nil {
 		return err
 	}
-	if err := a.Gate.ReportLost(r.Context(), v.session, record.ID); err != nil {
+	if err := a.Gate.ReportLost(r.Context(), v.session, h.ID); err != nil {
 		return err
 	}
-	if record.ID == v.session.AuthenticatorID {
+	if h.Here {
 		session.ClearCookie(w)
 	}
-	trip := journey.Begin(a.farewells, stepReported, farewell{Name: v.person.DisplayName(), Type: record.Method.TypeLabel()})
-	return next(w, r, a.farewells, trip, stepReported, "/cim/authenticators/reported")
+	trip := journey.Begin(a.farewells, stepReported, farewell{Name: v.person.DisplayName(), Type: h.Called(), Noun: h.Noun})
+	return next(w, r, a.farewells, trip, stepReported, pathAuthenticators+"/reported")
 }
 
 // reported says what to do next. Its reader is not signed in any more, unless
