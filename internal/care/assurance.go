@@ -38,6 +38,9 @@ type Evidence struct {
 	// RecoveryCode is a saved recovery code. It opens a registration and
 	// never a session (decision: recovery never raises a level).
 	RecoveryCode bool
+	// Limit is the level of what stood behind the binding of a key; it never
+	// counts for more, however good it is (N6, N23). AALNone: no limit.
+	Limit AAL
 }
 
 // Level is the assurance level that the evidence reaches together. It is the
@@ -70,14 +73,17 @@ func Level(evidence ...Evidence) AAL {
 }
 
 func keyLevel(e Evidence) AAL {
+	level := AAL2
 	switch {
 	case !e.Key:
 		return AALNone
 	case !e.UserVerified:
-		return AAL1
+		level = AAL1
 	case e.PhishingResistant && e.DeviceBound:
-		return AAL3
-	default:
-		return AAL2
+		level = AAL3
 	}
+	if e.Limit != AALNone {
+		level = min(level, e.Limit)
+	}
+	return level
 }

@@ -1,6 +1,6 @@
 // Package credential is the shared record of what a person can prove with: one
 // row for each authenticator, whatever its method. The rooms below it (app,
-// mailcode, link, recovery, and those of later methods) verify; none of them
+// fido, mailcode, link, recovery, and those of later methods) verify; none of them
 // knows another.
 //
 // Verifiers come out of it with a Proof, an Enrolment or a Change, which only
@@ -170,8 +170,9 @@ type Binder struct{ made bool }
 // NewBinder returns the binder. Only wiring calls it.
 func NewBinder() Binder { return Binder{made: true} }
 
-// Bind creates the record of an enrolment.
-func (b Binder) Bind(tx *db.Tx, id, journey string, e Enrolment) (Record, error) {
+// Bind creates the record of an enrolment, which never counts for more than
+// limit.
+func (b Binder) Bind(tx *db.Tx, id, journey string, e Enrolment, limit care.AAL) (Record, error) {
 	if !b.made {
 		return Record{}, errors.New("binding without the gate")
 	}
@@ -184,7 +185,7 @@ func (b Binder) Bind(tx *db.Tx, id, journey string, e Enrolment) (Record, error)
 	if err != nil {
 		return Record{}, fmt.Errorf("creating an authenticator: %w", err)
 	}
-	if err := e.Store(tx, id); err != nil {
+	if err := e.Store(tx, id, limit); err != nil {
 		return Record{}, fmt.Errorf("storing an authenticator: %w", err)
 	}
 	return Record{ID: id, UID: e.UID(), Method: e.Method(), Name: e.Name(), Journey: journey, RegisteredAt: now, Version: 1}, nil

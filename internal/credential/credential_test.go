@@ -50,7 +50,7 @@ func (h house) write(fn func(tx *db.Tx) error) {
 
 func (h house) bind(id, journey string, uid care.UID) error {
 	return h.db.Write(h.t.Context(), func(tx *db.Tx) error {
-		_, err := credential.NewBinder().Bind(tx, id, journey, enrolment(uid))
+		_, err := credential.NewBinder().Bind(tx, id, journey, enrolment(uid), care.AAL2)
 		return err
 	})
 }
@@ -77,7 +77,7 @@ func (h house) touch(id string, version int64) (ok bool) {
 func enrolment(uid care.UID) credential.Enrolment {
 	return proof.NewEnrolment(proof.EnrolmentFields{
 		UID: uid, Method: care.AuthenticatorApp, Name: "Microsoft Authenticator",
-		Store: func(*db.Tx, string) error { return nil },
+		Store: func(*db.Tx, string, care.AAL) error { return nil },
 	})
 }
 
@@ -89,7 +89,7 @@ func TestOnlyWiringGivesABinder(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := h.db.Write(t.Context(), func(tx *db.Tx) error {
-			_, err := credential.Binder{}.Bind(tx, "b", "another", enrolment(amara))
+			_, err := credential.Binder{}.Bind(tx, "b", "another", enrolment(amara), care.AAL2)
 			return err
 		})
 		if err == nil {
@@ -137,10 +137,10 @@ func TestRecordAndItsMethodsRowsComeTogether(t *testing.T) {
 	each(t, func(t *testing.T, h house) {
 		failure := errors.New("no room")
 		broken := proof.NewEnrolment(proof.EnrolmentFields{
-			UID: amara, Method: care.Passkey, Store: func(*db.Tx, string) error { return failure },
+			UID: amara, Method: care.Passkey, Store: func(*db.Tx, string, care.AAL) error { return failure },
 		})
 		err := h.db.Write(t.Context(), func(tx *db.Tx) error {
-			_, err := credential.NewBinder().Bind(tx, "a", "journey", broken)
+			_, err := credential.NewBinder().Bind(tx, "a", "journey", broken, care.AAL2)
 			return err
 		})
 		if !errors.Is(err, failure) {

@@ -24,14 +24,14 @@ var key = care.Evidence{Method: care.SecurityKey, Key: true, PhishingResistant: 
 
 func ofType(method care.Method) credential.Enrolment {
 	return proof.NewEnrolment(proof.EnrolmentFields{
-		UID: amara, Method: method, Name: method.TypeLabel(), Store: func(*db.Tx, string) error { return nil },
+		UID: amara, Method: method, Name: method.TypeLabel(), Store: func(*db.Tx, string, care.AAL) error { return nil },
 	})
 }
 
 // register binds an authenticator past the gate and returns its record.
 func register(r *gatetest.Rig, method care.Method) (record credential.Record) {
 	r.Write(func(tx *db.Tx) (err error) {
-		record, err = credential.NewBinder().Bind(tx, "a "+string(method), "its journey "+string(method), ofType(method))
+		record, err = credential.NewBinder().Bind(tx, "a "+string(method), "its journey "+string(method), ofType(method), care.AAL3)
 		return err
 	})
 	return record

@@ -20,8 +20,9 @@ import (
 // Binding asks for a new authenticator. Who may have one is decided by what
 // comes with it:
 //
-//   - a Session of the same person, fresh when the journey began and at the
-//     level that the new authenticator can reach (N23), with a mailbox proof;
+//   - a Session of the same person at AAL2 or higher, fresh when the journey
+//     began, with a mailbox proof; the authenticator never counts for more than
+//     that session (N6, N23);
 //   - or the proof of a link that an RA confirmed, for this person and this
 //     type, with a mailbox proof (mailbox and link alone are not enough: the
 //     link's proof exists only after the RA has confirmed);
@@ -69,14 +70,14 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 		if err != nil {
 			return err
 		}
-		by, err := authority(tx, b, f, held)
+		by, limit, err := authority(tx, b, f, held)
 		if err != nil {
 			return err
 		}
 		if err := verify(tx, f); err != nil {
 			return err
 		}
-		record, err = g.put(tx, id, b, held)
+		record, err = g.put(tx, id, b, held, limit)
 		if err != nil {
 			return err
 		}
@@ -106,11 +107,16 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 // byRA is the right of whom an RA has seen.
 const byRA = "registration authority"
 
-// authority says by what right the authenticator is bound.
-func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string, error) {
-	method := b.Enrolment.Method()
+// authority says by what right the authenticator is bound, and the most that
+// it counts for: its own level, or that of the session if it is lower.
+func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string, care.AAL, error) {
+	method, own := b.Enrolment.Method(), care.Level(b.Enrolment.Evidence())
 	if b.Session != nil {
-		return "session", sessionAuthority(tx, b.Session, f.uid, method)
+		now, err := sessionAuthority(tx, b.Session, f.uid, care.AAL2)
+		if err != nil {
+			return "", care.AALNone, err
+		}
+		return "session", min(now.AAL, own), nil
 	}
 	replaced := slices.IndexFunc(held, func(r credential.Record) bool { return r.ID == b.Replaces })
 	var introduced, password, recovery, mailbox bool
@@ -122,28 +128,28 @@ func authority(tx *db.Tx, b Binding, f facts, held []credential.Record) (string,
 	}
 	switch {
 	case introduced && mailbox:
-		return byRA, nil
+		return byRA, own, nil
 	case password && recovery && mailbox && replaced >= 0 && b.Replaces == f.authenticator &&
 		held[replaced].Method == method && method.Highest() <= care.AAL2:
-		return "recovery code", nil
+		return "recovery code", own, nil
 	}
-	return "", fault.New(fault.NotAdmitted, errors.New("neither a session, nor an RA, nor a recovery stands behind this registration"))
+	return "", care.AALNone, fault.New(fault.NotAdmitted, errors.New("neither a session, nor an RA, nor a recovery stands behind this registration"))
 }
 
 // sessionAuthority checks a session that is to change something: alive now, of
-// this person, at the level of the authenticator that it is about (N23; "" for
-// none), and fresh when the journey began (ASVS 7.5.1).
-func sessionAuthority(tx *db.Tx, s *session.Session, uid care.UID, method care.Method) error {
+// this person, at the level at least, and fresh when the journey began (ASVS
+// 7.5.1). It returns the session as it is now.
+func sessionAuthority(tx *db.Tx, s *session.Session, uid care.UID, least care.AAL) (*session.Session, error) {
 	now, err := alive(tx, s, uid)
 	switch {
 	case err != nil:
-		return err
-	case now.AAL < method.Highest():
-		return fault.New(fault.LevelTooLow, fmt.Errorf("a session at %s cannot bind or change %s", now.AAL, method))
+		return nil, err
+	case now.AAL < least:
+		return nil, fault.New(fault.LevelTooLow, fmt.Errorf("a session at %s, want %s", now.AAL, least))
 	case !now.Fresh(tx.Now(), Fresh+proofLife):
-		return fault.New(fault.NotFresh, nil)
+		return nil, fault.New(fault.NotFresh, nil)
 	}
-	return nil
+	return now, nil
 }
 
 // alive reads a session again. It must be live and this person's.
@@ -187,7 +193,7 @@ func taken(err error) error {
 
 // put creates the record, within the limit for its type, and removes the one
 // that it replaces.
-func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (credential.Record, error) {
+func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record, limit care.AAL) (credential.Record, error) {
 	method, same := b.Enrolment.Method(), 0
 	for _, r := range held {
 		if r.Journey == b.Journey {
@@ -200,7 +206,7 @@ func (g *Gate) put(tx *db.Tx, id string, b Binding, held []credential.Record) (c
 	if same >= g.Limit(method) {
 		return credential.Record{}, fault.New(fault.AlreadyRegistered, nil)
 	}
-	record, err := g.o.Binder.Bind(tx, id, b.Journey, b.Enrolment)
+	record, err := g.o.Binder.Bind(tx, id, b.Journey, b.Enrolment, limit)
 	if errors.Is(err, credential.ErrJourneyFinished) {
 		return record, fault.New(fault.JourneyFinished, err)
 	}
@@ -235,7 +241,7 @@ func (g *Gate) BindDemo(tx *db.Tx, e credential.Enrolment) (bool, error) {
 		return false, nil
 	}
 	name := "world/" + string(e.UID()) + "/" + string(e.Method())
-	if _, err := g.o.Binder.Bind(tx, name, name, e); err != nil {
+	if _, err := g.o.Binder.Bind(tx, name, name, e, care.Level(e.Evidence())); err != nil {
 		return false, err
 	}
 	return true, audit.Record(tx, audit.Entry{

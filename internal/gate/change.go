@@ -86,7 +86,8 @@ func (g *Gate) Change(ctx context.Context, c Changing) error {
 func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) (string, error) {
 	switch {
 	case c.Session != nil:
-		return "session", sessionAuthority(tx, c.Session, record.UID, record.Method)
+		_, err := sessionAuthority(tx, c.Session, record.UID, care.AAL2)
+		return "session", err
 	case c.Journey != "":
 		if c.Change.What() != credential.RecoveryCodes || record.Journey != c.Journey || tx.Now().Sub(record.RegisteredAt) > proofLife {
 			return "", fault.New(fault.NotAdmitted, errors.New("this journey did not just register the authenticator, or wants more than its recovery codes"))
@@ -149,7 +150,7 @@ func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox cre
 		if err := g.use(tx, f); err != nil {
 			return err
 		}
-		if err := sessionAuthority(tx, s, f.uid, ""); err != nil {
+		if _, err := sessionAuthority(tx, s, f.uid, care.AALNone); err != nil {
 			return err
 		}
 		old, err := person.Verify(tx, f.uid, f.address)

@@ -42,6 +42,29 @@ func (g *Gate) ReportLost(ctx context.Context, s *session.Session, authenticator
 	return nil
 }
 
+// Doubt suspends an authenticator that its verifier has found to be untrustworthy,
+// ends the sessions that it opened, and tells its holder. Nobody needs to be
+// signed in. Doing it twice changes nothing more. Faults: NoAuthenticator.
+func (g *Gate) Doubt(ctx context.Context, uid care.UID, authenticatorID, why string) error {
+	mail, err := g.notices(ctx, event{uid: uid, authenticator: authenticatorID, template: outbox.AuthenticatorSuspended})
+	if err != nil {
+		return err
+	}
+	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := person.Lock(tx, uid); err != nil && !errors.Is(err, db.ErrNoRows) {
+			return err
+		}
+		if err := suspend(tx, uid, authenticatorID, why, mail); err != nil {
+			return err
+		}
+		return session.EndOf(tx, uid, authenticatorID, why)
+	})
+	if err != nil {
+		return fmt.Errorf("suspending a doubtful authenticator: %w", err)
+	}
+	return nil
+}
+
 // Disavow is "this wasn't me": it ends every session of the person and
 // suspends the authenticator that the notice was about, and those that were
 // registered since without an RA. Nobody needs to be signed in. Doing it twice

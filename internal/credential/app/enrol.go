@@ -127,7 +127,8 @@ func (a *App) enrolment(s setup, step int64, demo bool) (credential.Enrolment, e
 		UID: s.UID, Method: care.AuthenticatorApp, Name: care.AuthenticatorApp.TypeLabel(),
 		Evidence: care.Evidence{Method: care.AuthenticatorApp, Password: true, TypedCode: true},
 		Demo:     demo,
-		Store: func(tx *db.Tx, authenticatorID string) error {
+		// An app reaches AAL2, and nothing that reaches less can bind it.
+		Store: func(tx *db.Tx, authenticatorID string, _ care.AAL) error {
 			_, err := tx.Exec(`INSERT INTO app_credential (authenticator_id, uid, password_hash, password_at, secret, last_step, demo)
 				VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 				authenticatorID, s.UID, s.Hash, db.Micros(tx.Now()), sealed, step, demo)

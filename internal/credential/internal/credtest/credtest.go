@@ -151,7 +151,7 @@ func (h *House) Bind(t testing.TB, id string, e credential.Enrolment) credential
 	var record credential.Record
 	h.Write(t, func(tx *db.Tx) error {
 		var err error
-		record, err = credential.NewBinder().Bind(tx, id, "journey of "+id, e)
+		record, err = credential.NewBinder().Bind(tx, id, "journey of "+id, e, care.Level(e.Evidence()))
 		return err
 	})
 	return record

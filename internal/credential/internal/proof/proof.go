@@ -76,8 +76,9 @@ type EnrolmentFields struct {
 	Name     string
 	Evidence care.Evidence
 	// Store writes the method's own rows for the new record, in the gate's
-	// transaction. It may run more than once.
-	Store func(tx *db.Tx, authenticatorID string) error
+	// transaction. limit is the level of what stands behind the binding: the
+	// authenticator must never count for more. It may run more than once.
+	Store func(tx *db.Tx, authenticatorID string, limit care.AAL) error
 	// Demo marks what comes from a world file and not from a person.
 	Demo bool
 }
@@ -106,9 +107,10 @@ func (e Enrolment) Evidence() care.Evidence { return e.f.Evidence }
 // Demo reports whether it comes from a world file.
 func (e Enrolment) Demo() bool { return e.f.Demo }
 
-// Store writes its rows under the new record.
-func (e Enrolment) Store(tx *db.Tx, authenticatorID string) error {
-	return e.f.Store(tx, authenticatorID)
+// Store writes its rows under the new record, which never counts for more than
+// limit.
+func (e Enrolment) Store(tx *db.Tx, authenticatorID string, limit care.AAL) error {
+	return e.f.Store(tx, authenticatorID, limit)
 }
 
 // ChangeFields is a change of a secret that is ready to be made.
