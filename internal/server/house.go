@@ -16,6 +16,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -53,6 +54,7 @@ type House struct {
 	MailCode     *mailcode.MailCode
 	Links        *link.Links
 	Recovery     *recovery.Recovery
+	FIDO         *fido.FIDO
 	Gate         *gate.Gate
 	// Fetch is the guarded client for addresses that relying parties name.
 	Fetch *http.Client
@@ -146,6 +148,10 @@ func (h *House) verifiers(refused []string) {
 	})
 	h.MailCode = mailcode.New(mailcode.Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Throttle: h.Throttle, Random: h.Random})
 	h.Links = link.New(h.DB, h.Random)
+	h.FIDO = fido.New(fido.Options{
+		DB: h.DB, Ring: h.Ring, Random: h.Random, RPID: h.host(), RPName: h.Config.Operator.Service,
+		Origins: []string{h.Config.BaseURL}, Suspend: h.Gate.Doubt,
+	})
 }
 
 // mailer is how mail leaves: by SMTP, and in dev mode into the inbox too, which

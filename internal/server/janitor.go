@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/db"
@@ -43,7 +44,7 @@ func (s *site) clean(ctx context.Context, node string) error {
 // sign-ins waiting.
 func (s *site) cleanOnce(ctx context.Context, held lease.Held) error {
 	for _, prune := range []func(tx *db.Tx) error{
-		session.Prune, throttle.Prune, mailcode.Prune, link.Prune, outbox.Prune, s.provider.Prune,
+		session.Prune, throttle.Prune, mailcode.Prune, link.Prune, fido.Prune, outbox.Prune, s.provider.Prune,
 	} {
 		err := s.DB.Write(ctx, func(tx *db.Tx) error {
 			if err := held.Confirm(tx); err != nil {

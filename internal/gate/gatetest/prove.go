@@ -1,6 +1,7 @@
 package gatetest
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -11,9 +12,12 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/fidotest"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate"
+	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
 	"carekey.dev/carekey/internal/throttle"
@@ -126,6 +130,44 @@ func (r *Rig) NewApp(uid care.UID, address care.Email) (credential.Enrolment, st
 	enrolment, err := r.App.Finish(pending, r.Code(secret))
 	r.must(err)
 	return enrolment, secret
+}
+
+// Enrol registers a credential on a key of the test's, for the gate to bind.
+func (r *Rig) Enrol(who Who, method care.Method, key *fidotest.Key) credential.Enrolment {
+	r.t.Helper()
+	c, err := r.FIDO.BeginRegistration(r.t.Context(), fido.Holder{UID: who.UID, Name: "Somebody", Address: who.Email}, method, "browser")
+	r.must(err)
+	response, err := key.Create(c.Options)
+	r.must(err)
+	proven, err := r.FIDO.FinishRegistration(r.t.Context(), c.Sealed, "browser", response)
+	r.must(err)
+	enrolment, err := r.FIDO.Enrolment(proven, "")
+	r.must(err)
+	return enrolment
+}
+
+// Key gives somebody a key by the word of an RA.
+func (r *Rig) Key(who Who, method care.Method, key *fidotest.Key) credential.Record {
+	r.t.Helper()
+	enrolment := r.Enrol(who, method, key)
+	journey := keys.Token(rand.Reader, 16)
+	record, err := r.Gate.Bind(r.t.Context(), gate.Binding{Journey: journey, Enrolment: enrolment, Proofs: []credential.Proof{
+		r.Introduce(journey, who.UID, method), r.Mailbox(journey, who.UID, who.Email),
+	}})
+	r.must(err)
+	return record
+}
+
+// KeyProof proves a key without an address.
+func (r *Rig) KeyProof(key *fidotest.Key, methods ...care.Method) credential.Proof {
+	r.t.Helper()
+	c, err := r.FIDO.BeginSignIn(r.t.Context(), methods, "", "browser")
+	r.must(err)
+	response, err := key.Get(c.Options)
+	r.must(err)
+	p, err := r.FIDO.FinishSignIn(r.t.Context(), c.Sealed, "browser", response)
+	r.must(err)
+	return p
 }
 
 // Anything is what a service that accepts every method asks for.

@@ -15,6 +15,8 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/fidotest"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -64,6 +66,7 @@ type Rig struct {
 	MailCode *mailcode.MailCode
 	Link     *link.Links
 	Recovery *recovery.Recovery
+	FIDO     *fido.FIDO
 
 	t     testing.TB
 	mails chan outbox.Mail
@@ -91,7 +94,7 @@ func (c *Clock) Later(d time.Duration) { c.micros.Add(d.Microseconds()) }
 func Schemas(more ...fs.FS) []fs.FS {
 	return append([]fs.FS{
 		audit.Schema, outbox.Schema, throttle.Schema, person.Schema, credential.Schema,
-		app.Schema, mailcode.Schema, link.Schema, recovery.Schema, session.Schema,
+		app.Schema, mailcode.Schema, link.Schema, recovery.Schema, fido.Schema, session.Schema,
 	}, more...)
 }
 
@@ -160,6 +163,10 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 	r.Link = link.New(d, rand.Reader)
 	r.Recovery = recovery.New(recovery.Options{
 		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, NotMe: r.Gate.NotMe, Random: rand.Reader, Cost: cost, Pool: r.App.Pool(),
+	})
+	r.FIDO = fido.New(fido.Options{
+		DB: d, Ring: r.Ring, Random: rand.Reader, RPID: "id.example.nhs.uk", RPName: "Care Identity", Origins: []string{Base},
+		Models: fidotest.Known(), Suspend: r.Gate.Doubt,
 	})
 	return r
 }

@@ -1,0 +1,60 @@
+package fido
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol"
+
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/db"
+)
+
+// allowed names the keys of whoever signs in with an address. For an address
+// that nobody has, and for who has no such key, it names one that does not
+// exist, the same each time, so that nobody learns who is registered (ASVS
+// 6.3.8; WebAuthn, 14.6.2). Both are computed in each case.
+func (f *FIDO) allowed(ctx context.Context, methods []care.Method, address care.Email) ([]protocol.CredentialDescriptor, error) {
+	var own []row
+	err := f.o.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		own, err = rows(tx, `SELECT `+columns+`
+			FROM person_sign_in s
+			JOIN authenticator_state a ON a.uid = s.uid AND a.disabled_at = 0
+			JOIN fido_credential c ON c.authenticator_id = a.id
+			WHERE s.address = $1 AND s.closed_at = 0
+			ORDER BY c.authenticator_id`, address)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for the keys of an address: %w", err)
+	}
+	decoy := f.decoy(address, methods[0])
+	own = slices.DeleteFunc(own, func(r row) bool { return !slices.Contains(methods, r.Method) })
+	if len(own) == 0 {
+		own = []row{decoy}
+	}
+	return descriptors(own), nil
+}
+
+// shapes are credential ids and transports as keys of each method have them.
+var shapes = map[care.Method][]struct {
+	size       int
+	transports []string
+}{
+	care.SecurityKey: {
+		{64, []string{"usb"}}, {64, []string{"usb", "nfc"}}, {48, []string{"usb", "nfc"}}, {16, []string{"usb", "nfc"}},
+	},
+	care.WindowsHello: {{32, []string{"internal"}}},
+	care.Passkey:      {{20, []string{"hybrid", "internal"}}, {32, []string{"hybrid", "internal"}}, {16, []string{"internal"}}},
+}
+
+// decoy is a key that nobody has, made from the address alone.
+func (f *FIDO) decoy(address care.Email, method care.Method) row {
+	pick := f.decoys.Sum([]byte("shape"), []byte(method), []byte(address))
+	shape := shapes[method][int(pick[0])%len(shapes[method])]
+	id := append(f.decoys.Sum([]byte("first"), []byte(method), []byte(address)),
+		f.decoys.Sum([]byte("second"), []byte(method), []byte(address))...)
+	return row{Method: method, CredentialID: id[:shape.size], Transports: shape.transports}
+}
