@@ -43,7 +43,7 @@ func (g *Gate) Remove(ctx context.Context, s *session.Session, authenticatorID s
 		if err := open(tx, s.UID); err != nil {
 			return err
 		}
-		if err := sessionAuthority(tx, s, s.UID, ""); err != nil {
+		if _, err := sessionAuthority(tx, s, s.UID, care.AALNone); err != nil {
 			return err
 		}
 		held, err := credential.Of(tx, s.UID)
