@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -45,9 +46,10 @@ func admission(acr care.ACR, proofs ...credential.Proof) gate.Admission {
 	return gate.Admission{Proofs: proofs, Requirement: care.Requirement{ACR: acr, Methods: care.Methods()}, Terms: "2026-10"}
 }
 
-// TestBindingNeedsTheLevelOfWhatIsBound: N23. A session of the app binds no
-// authenticator that reaches AAL3; a session of AAL3 or an RA does.
-func TestBindingNeedsTheLevelOfWhatIsBound(t *testing.T) {
+// TestNothingCountsForMoreThanWhatStoodBehindItsBinding: N6, N23, and record
+// 0050. A session binds what counts for its own level at most; a session of
+// AAL3 and an RA set no limit.
+func TestNothingCountsForMoreThanWhatStoodBehindItsBinding(t *testing.T) {
 	gatetest.Each(t, func(t *testing.T, r *gatetest.Rig) {
 		low := r.SignIn(gatetest.Amara).Session
 		record := register(r, care.SecurityKey)
@@ -55,24 +57,39 @@ func TestBindingNeedsTheLevelOfWhatIsBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		bind := func(journey string, method care.Method, s *session.Session, more ...credential.Proof) error {
+		r.Write(func(tx *db.Tx) error { return credential.NewBinder().Remove(tx, record.ID) })
+		device := care.Evidence{Key: true, PhishingResistant: true, DeviceBound: true, UserVerified: true}
+		synced := care.Evidence{Key: true, PhishingResistant: true, UserVerified: true}
+		for i, step := range []struct {
+			method   care.Method
+			evidence care.Evidence
+			by       *session.Session
+			want     care.AAL
+		}{
+			{care.Passkey, device, &low, care.AAL2},
+			{care.IPadApp, synced, &low, care.AAL2},
+			{care.NHSmail, care.Evidence{Federated: true}, &high.Session, care.AAL2},
+			{care.WindowsHello, device, &high.Session, care.AAL3},
+			{care.Smartcard, device, nil, care.AAL3},
+			{care.SecurityKey, synced, nil, care.AAL2},
+		} {
+			limit := care.AALNone
+			journey := "j" + strconv.Itoa(i)
+			proofs := []credential.Proof{r.Mailbox(journey, amara, gatetest.Amara.Email)}
+			if step.by == nil {
+				proofs = append(proofs, r.Introduce(journey, amara, step.method))
+			}
+			step.evidence.Method = step.method
 			_, err := r.Gate.Bind(t.Context(), gate.Binding{
-				Journey: journey, Enrolment: ofType(method), Session: s,
-				Proofs: append(more, r.Mailbox(journey, amara, gatetest.Amara.Email)),
+				Journey: journey, Session: step.by, Proofs: proofs,
+				Enrolment: proof.NewEnrolment(proof.EnrolmentFields{
+					UID: amara, Method: step.method, Name: "x", Evidence: step.evidence,
+					Store: func(_ *db.Tx, _ string, l care.AAL) error { limit = l; return nil },
+				}),
 			})
-			return err
-		}
-		if err := bind("j1", care.Passkey, &low); !fault.Has(err, fault.LevelTooLow) {
-			t.Errorf("a passkey by the app: %v", err)
-		}
-		if err := bind("j2", care.Passkey, &high.Session); err != nil {
-			t.Errorf("a passkey by a security key: %v", err)
-		}
-		if err := bind("j3", care.Smartcard, nil, r.Introduce("j3", amara, care.Smartcard)); err != nil {
-			t.Errorf("a smartcard by an RA: %v", err)
-		}
-		if err := bind("j4", care.NHSmail, &low); err != nil {
-			t.Errorf("NHSmail, which reaches AAL2, by the app: %v", err)
+			if err != nil || limit != step.want {
+				t.Errorf("%s: limit %s, want %s: %v", step.method, limit, step.want, err)
+			}
 		}
 	})
 }

@@ -86,7 +86,7 @@ func (g *Gate) Change(ctx context.Context, c Changing) error {
 func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) (string, error) {
 	switch {
 	case c.Session != nil:
-		_, err := sessionAuthority(tx, c.Session, record.UID, care.AAL2)
+		_, err := sessionAuthority(tx, c.Session, record.UID, record.Method.Highest())
 		return "session", err
 	case c.Journey != "":
 		if c.Change.What() != credential.RecoveryCodes || record.Journey != c.Journey || tx.Now().Sub(record.RegisteredAt) > proofLife {
