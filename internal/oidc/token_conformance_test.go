@@ -67,8 +67,8 @@ func TestNoAnswerToAProgramMayBeKept(t *testing.T) {
 		if got := a.header.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("%s: %d, Cache-Control is %q", name, a.status, got)
 		}
-		if kind := a.header.Get("Content-Type"); kind != "application/json" && a.body != "" {
-			t.Errorf("%s: Content-Type is %q", name, kind)
+		if kind, pragma := a.header.Get("Content-Type"), a.header.Get("Pragma"); a.body != "" && (kind != "application/json" || pragma != "no-cache") {
+			t.Errorf("%s: Content-Type is %q, Pragma %q", name, kind, pragma)
 		}
 	}
 }
