@@ -56,6 +56,18 @@ func (p *Provider) refresh(r *http.Request, caller clientauth.Caller, form url.V
 	return p.sign(bought)
 }
 
+// refreshBinding is what a refresh token is bound to besides its client. Who
+// authenticates with a key of its own is held to that, and may change its DPoP
+// key and renew its certificate (RFC 9449 section 5; RFC 8705 section 7.1). A
+// secret is no key, so its refresh tokens keep to what came with them.
+func refreshBinding(rp relyingparty.RelyingParty, b grant.Binding) grant.Binding {
+	switch rp.AuthMethod {
+	case relyingparty.PrivateKeyJWT, relyingparty.TLSClientAuth, relyingparty.SelfSignedTLS:
+		return grant.Binding{}
+	}
+	return b
+}
+
 func badRefresh(code, description string) *refusal {
 	return refuse(fault.RefreshRefused, code, description, nil)
 }
@@ -63,8 +75,7 @@ func badRefresh(code, description string) *refusal {
 // rotates reports whether each use of a refresh token replaces it. A stolen
 // copy of a token that anybody with the client's secret could use is found out
 // that way (RFC 9700 section 4.14.2; ASVS 10.4.5). In the profile strict the
-// token is of no use without the client's private key and the one that it is
-// bound to, and FAPI 2.0 forbids to rotate it, so that an answer lost on its
+// token is of no use without the client's private key, and FAPI 2.0 forbids to rotate it, so that an answer lost on its
 // way signs nobody out (section 5.3.2.1 item 9).
 func rotates(rp relyingparty.RelyingParty) bool { return rp.Profile != relyingparty.Strict }
 

@@ -64,8 +64,10 @@ func (p *Provider) senderOf(r *http.Request, caller clientauth.Caller) (sender, 
 		s.Certificate = thumbprint(caller.Certificate)
 	}
 	switch {
-	case rp.DPoPBound && !s.proven: // RFC 9449 section 5.2
-		return s, badProof("a DPoP proof is missing: the access tokens of this client are bound to its DPoP key")
+	case rp.DPoPBound && !s.proven:
+		// RFC 9449 section 5.2. There is no proof that could be invalid, so it is
+		// a parameter that is missing (RFC 6749 section 5.2).
+		return s, refuse(fault.ProofRefused, "invalid_request", "a DPoP proof is missing: the access tokens of this client are bound to its DPoP key", nil)
 	case rp.TLSBound && s.Certificate == "":
 		return s, badToken("invalid_request", "the access tokens of this client are bound to its certificate: send the request with it to the token endpoint of mtls_endpoint_aliases")
 	case strict && s.Binding == (grant.Binding{}):

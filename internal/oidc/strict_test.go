@@ -91,7 +91,9 @@ func TestTheProfileStrictGivesBoundTokensForFiveMinutes(t *testing.T) {
 	})
 }
 
-// FAPI 2.0 section 5.3.2.1 item 9: not rotated; ASVS 10.4.5: bound instead.
+// FAPI 2.0 section 5.3.2.1 item 9: not rotated; ASVS 10.4.5: bound instead, to
+// the key with which the client authenticates. The DPoP key may change (RFC 9449
+// section 5), and the new access token is bound to the new one.
 func TestARefreshTokenOfTheProfileStrictIsBoundAndNotRotated(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		h.strictly()
@@ -107,13 +109,24 @@ func TestARefreshTokenOfTheProfileStrictIsBoundAndNotRotated(t *testing.T) {
 				t.Errorf("refreshing: %d %s", a.status, a.body)
 			}
 		}
-		for name, a := range map[string]answer{
-			"without a proof": h.post("/access_token", renew()),
-			"another key":     h.withProof(dpoptest.New(t), renew()),
-		} {
-			if a.status != http.StatusBadRequest {
-				t.Errorf("%s: %d %s", name, a.status, a.body)
+		if a := h.post("/access_token", renew()); a.status != http.StatusBadRequest || object(t, a.body)["error"] != "invalid_request" {
+			t.Errorf("without a proof: %d %s", a.status, a.body)
+		}
+		another := dpoptest.New(t)
+		access := object(t, h.withProof(another, renew()).body)["access_token"].(string)
+		for _, test := range []struct {
+			key    dpoptest.Key
+			status int
+		}{{another, http.StatusOK}, {key, http.StatusUnauthorized}} {
+			a := h.askUserinfo("Authorization", "DPoP "+access, "DPoP", test.key.Proof(t, "GET", h.at("/userinfo"), h.Now(), access))
+			if a.status != test.status {
+				t.Errorf("userinfo: %d %s, want %d", a.status, a.body, test.status)
 			}
+		}
+		stolen := renew()
+		stolen.Set("client_assertion", h.assertion(rand.Text(), "iss", ncrs, "sub", ncrs, "aud", h.provider.Issuer()))
+		if a := h.withProof(key, stolen); a.status != http.StatusBadRequest {
+			t.Errorf("by another client: %d %s", a.status, a.body)
 		}
 		a := h.post("/token/revoke", h.strictForm("token", refresh))
 		if a.status != http.StatusOK {

@@ -217,7 +217,7 @@ func (p *Provider) redeem(r *http.Request, caller clientauth.Caller, form url.Va
 		return tokens{}, e
 	}
 	if slices.Contains(code.Scopes, relyingparty.OfflineAccess) {
-		bought.refreshToken, err = p.refreshes.First(code, bought.token.Binding, bought.until)
+		bought.refreshToken, err = p.refreshes.First(code, refreshBinding(caller.RP, bought.token.Binding), bought.until)
 		if err != nil {
 			return tokens{}, unavailable(err)
 		}

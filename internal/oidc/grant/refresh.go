@@ -19,7 +19,8 @@ type Refresh struct {
 	// Code is the one that began the family, without what only its redemption
 	// needed.
 	Code Code `json:"c"`
-	// Binding is what the first tokens were bound to. The family keeps it.
+	// Binding is what the token is bound to besides its client. The family keeps
+	// it.
 	Binding
 	// Expires is when the sign-in ends at the latest.
 	// It is the same in the whole family (ASVS 10.4.8).
