@@ -92,6 +92,7 @@ func TestOldTLSAndWeakCiphersAreRefused(t *testing.T) {
 		"TLS 1.1":            {tls.VersionTLS11, nil, false},
 		"CBC":                {tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA}, false},
 		"no forward secrecy": {tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384}, false},
+		"ChaCha20":           {tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}, false},
 		"TLS 1.2":            {tls.VersionTLS12, nil, true},
 		"TLS 1.3":            {tls.VersionTLS13, nil, true},
 	} {
