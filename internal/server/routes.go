@@ -177,7 +177,7 @@ func (s *site) record(r *http.Request, f *fault.Error) {
 	if f.Kind.Status < http.StatusInternalServerError { // the database is well
 		ctx, cancel := context.WithTimeout(r.Context(), glance)
 		defer cancel()
-		if current, err := s.Sessions.Current(ctx, r); err == nil && current != nil {
+		if current, err := s.Sessions.Glance(ctx, r); err == nil && current != nil {
 			o.UID = current.UID
 		}
 	}
