@@ -15,14 +15,28 @@ import (
 	"carekey.dev/carekey/internal/session"
 )
 
-// N3: to write down who met a fault is no activity of theirs. A page that asks
-// with prompt=none, and is refused each time, would keep the sign-in of somebody
-// who has left alive.
-func TestARefusedSilentRequestIsNoActivity(t *testing.T) {
+// N3: a page that asks with prompt=none shows nobody at the keyboard, whether it
+// is answered or refused, and neither is it activity to write the fault down or
+// to say on the page of the answer who is signed in.
+func TestSilentRequestsAreNoActivityHoweverTheyEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		maxAge, mode string
+		status       int
+	}{
+		"refused": {"1", "query", http.StatusFound}, "answered": {"3600", "query", http.StatusFound},
+		"refused by a form": {"1", "form_post", http.StatusOK}, "answered by a form": {"3600", "form_post", http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) { silent(t, c.maxAge, c.mode, c.status) })
+	}
+}
+
+func silent(t *testing.T, maxAge, mode string, status int) {
 	h := furnished(t, config.Demo{Listen: freeAddress(t)}, nothing)
 	stop := serving(t, h)
 	seen := h.DB.Now().Add(-10 * time.Minute)
-	rp := relyingparty.RelyingParty{ClientID: "silent", Name: "Silent", RedirectURIs: []string{"https://rp.example/callback"}}
+	rp := relyingparty.RelyingParty{
+		ClientID: "silent", Name: "Silent", RedirectURIs: []string{"https://rp.example/callback"}, DefaultACR: care.AAL3Any,
+	}
 	rp.Complete()
 	err := h.DB.Write(t.Context(), func(tx *db.Tx) error {
 		if err := relyingparty.Put(tx, rp); err != nil {
@@ -37,7 +51,8 @@ func TestARefusedSilentRequestIsNoActivity(t *testing.T) {
 		t.Fatal(err)
 	}
 	query := url.Values{
-		"client_id": {"silent"}, "redirect_uri": rp.RedirectURIs, "response_type": {"code"}, "scope": {"openid"}, "prompt": {"none"}, "max_age": {"1"},
+		"client_id": {"silent"}, "redirect_uri": rp.RedirectURIs, "response_type": {"code"}, "scope": {"openid"},
+		"prompt": {"none"}, "max_age": {maxAge}, "response_mode": {mode},
 	}
 	r, err := http.NewRequest(http.MethodGet, h.Config.Link(oidc.RealmPath+"/authorize?"+query.Encode()), nil)
 	if err != nil {
@@ -49,22 +64,23 @@ func TestARefusedSilentRequestIsNoActivity(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	if to, err := response.Location(); err != nil || to.Query().Get("error") != "login_required" {
-		t.Errorf("answered %d %v", response.StatusCode, to)
+	if response.StatusCode != status {
+		t.Errorf("answered %d", response.StatusCode)
 	}
-	var last int64
-	var person string
-	if err := stop(); err != nil { // so that the fault is written
+	if err := stop(); err != nil { // so that a fault is written
 		t.Fatal(err)
 	}
+	var last int64
+	var faults, named int
 	err = h.DB.Read(t.Context(), func(tx *db.Tx) error {
-		if err := tx.Row(`SELECT uid FROM fault_log WHERE client = $1`, "silent").Scan(&person); err != nil {
+		err := tx.Row(`SELECT count(*), count(*) FILTER (WHERE uid = '555000100101') FROM fault_log WHERE client = $1`, "silent").Scan(&faults, &named)
+		if err != nil {
 			return err
 		}
 		return tx.Row(`SELECT last_seen FROM session WHERE sid = $1`, "sid").Scan(&last)
 	})
-	if err != nil || person != "555000100101" {
-		t.Errorf("the fault is kept as that of %q: %v", person, err)
+	if want := maxAge == "1"; err != nil || want != (faults == 1) || faults != named {
+		t.Errorf("%d faults are kept, %d as the person's: %v", faults, named, err)
 	}
 	if last != db.Micros(seen) {
 		t.Errorf("the sign-in counts as used %s after it was", db.Time(last).Sub(seen))

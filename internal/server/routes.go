@@ -142,7 +142,11 @@ const glance = 500 * time.Millisecond
 func (s *site) person(r *http.Request) *page.Person {
 	ctx, cancel := context.WithTimeout(r.Context(), glance)
 	defer cancel()
-	current, err := s.Sessions.Current(ctx, r)
+	look := s.Sessions.Current
+	if strings.HasPrefix(r.URL.Path, oidc.RealmPath) {
+		look = s.Sessions.Glance // what counts as activity there, the provider knows: nobody may be at the keyboard
+	}
+	current, err := look(ctx, r)
 	if err != nil || current == nil {
 		return nil
 	}
