@@ -119,7 +119,8 @@ func (p *Provider) aboutAccess(tx *db.Tx, rp relyingparty.RelyingParty, text str
 // resource server has no business with one.
 func (p *Provider) aboutRefresh(tx *db.Tx, rp relyingparty.RelyingParty, r grant.Refresh) (introspection, error) {
 	code := r.Code
-	if code.ClientID != rp.ClientID || !slices.Contains(rp.Grant(code.Scopes), relyingparty.OfflineAccess) {
+	if code.ClientID != rp.ClientID || !slices.Contains(rp.Methods, code.Method) ||
+		!slices.Contains(rp.Grant(code.Scopes), relyingparty.OfflineAccess) {
 		return introspection{}, nil
 	}
 	if refused, err := grant.Good(tx, r); refused != nil || err != nil {

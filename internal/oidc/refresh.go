@@ -27,6 +27,9 @@ func (p *Provider) refresh(r *http.Request, caller clientauth.Caller, form url.V
 	if err != nil {
 		return tokens{}, badRefresh("invalid_grant", err.Error())
 	}
+	if !slices.Contains(caller.RP.Methods, token.Code.Method) {
+		return tokens{}, badRefresh("invalid_grant", "this client does not accept the method of the sign-in any more: the person must sign in again")
+	}
 	scopes, e := refreshScopes(caller.RP, token.Code.Scopes, strings.Fields(form.Get("scope")))
 	if e != nil {
 		return tokens{}, e

@@ -210,6 +210,8 @@ func TestNothingIsRefreshedOnceWhatItRestsOnHasEnded(t *testing.T) {
 			"unauthorized_client", "not registered for refresh tokens"},
 		"the scope was withdrawn": {withdrawn(func(rp *relyingparty.RelyingParty) { rp.Scopes = []string{"openid", "profile"} }),
 			"unauthorized_client", "not registered for refresh tokens"},
+		"its method is not accepted any more": {withdrawn(func(rp *relyingparty.RelyingParty) { rp.Methods = []care.Method{care.SecurityKey} }),
+			"invalid_grant", "does not accept the method"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
