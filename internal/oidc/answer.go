@@ -15,6 +15,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/signing"
 	"carekey.dev/carekey/internal/page"
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
 
@@ -54,9 +55,13 @@ func (p *Provider) sendCode(w http.ResponseWriter, r *http.Request, a arrival, r
 		p.Kit.Fault(w, r, err)
 		return
 	}
-	// CIS2 adds client_id to a code (wire rule 14). An error has the parameters of
-	// OpenID Connect Core section 3.1.2.6 and no other.
-	p.sendBack(w, r, req, url.Values{"code": {sealed}, "client_id": {req.rp.ClientID}})
+	answer := url.Values{"code": {sealed}}
+	if req.rp.Profile != relyingparty.Strict {
+		// CIS2 adds it to a code (wire rule 14). In strict, and with an error, there
+		// are the parameters of the standard and no other.
+		answer.Set("client_id", req.rp.ClientID)
+	}
+	p.sendBack(w, r, req, answer)
 }
 
 // useUp uses up a sign-in on a shared computer: whoever goes back in the

@@ -202,7 +202,11 @@ func TestTheProfileStrictPushesWithPKCE(t *testing.T) {
 	}
 	b := h.browser()
 	b.withApp(amara)
-	b.code(b.authorize(url.Values{"client_id": {strict}, "request_uri": {object(t, a.body)["request_uri"].(string)}}))
+	back := b.authorize(url.Values{"client_id": {strict}, "request_uri": {object(t, a.body)["request_uri"].(string)}})
+	b.code(back)
+	if got := back.to().Query(); len(got) != 3 || got.Get("iss") != h.provider.Issuer() || got.Get("state") != "s-1" {
+		t.Errorf("the answer carries %v, want code, state and iss alone", got)
+	}
 
 	if got := object(t, pushed("2").body); got["error"] != "invalid_request" || !strings.Contains(got["error_description"].(string), "code_challenge") {
 		t.Errorf("without PKCE: %v", got)
