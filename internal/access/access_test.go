@@ -80,3 +80,36 @@ func TestTheLabelIsTheLastPartOfTheName(t *testing.T) {
 		}
 	}
 }
+
+// TestACohortIsOpenToWhomItNames: people by themselves or by where they have a
+// role, services by their client ids; nobody where nothing is said.
+func TestACohortIsOpenToWhomItNames(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		stored(t, d)
+		for name, c := range map[string]struct {
+			services, people      []string
+			service, self, person bool
+		}{
+			"nobody":                {nil, nil, false, false, false},
+			"everybody":             {[]string{"all"}, []string{"all"}, true, true, true},
+			"named":                 {[]string{"ers"}, []string{string(ravi)}, true, true, true},
+			"where they work":       {[]string{"x", "ers"}, []string{"Z84001", "GONE"}, true, true, true},
+			"others":                {[]string{"ncrs"}, []string{"555000100106", "Z84001"}, false, true, false},
+			"services alone":        {[]string{"all"}, nil, true, true, false},
+			"people alone":          {nil, []string{"all"}, false, false, true},
+			"a part of a name":      {[]string{"er"}, []string{"RX9"}, false, true, false},
+			"an empty client id":    {[]string{""}, []string{""}, false, true, false},
+			"what would be a quote": {[]string{"'"}, []string{"' OR '1'='1"}, false, true, false},
+		} {
+			cohort := access.NewCohort(c.services, c.people)
+			var person bool
+			err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+				person, err = cohort.Person(tx, ravi)
+				return err
+			})
+			if err != nil || person != c.person || cohort.Service("ers") != c.service || cohort.Service("") != c.self {
+				t.Errorf("%s: person %t, service %t, Carekey itself %t (%v)", name, person, cohort.Service("ers"), cohort.Service(""), err)
+			}
+		}
+	})
+}

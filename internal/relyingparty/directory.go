@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 )
 
@@ -20,6 +21,8 @@ const (
 // as a stranger likes.
 type Directory struct {
 	db *db.DB
+	// passkeys says which relying parties may accept passkeys; nil: all.
+	passkeys func(clientID string) bool
 
 	mu     sync.Mutex // guards what follows
 	byID   map[string]entry
@@ -35,6 +38,20 @@ type entry struct {
 // NewDirectory returns an empty directory.
 func NewDirectory(d *db.DB) *Directory {
 	return &Directory{db: d, byID: map[string]entry{}}
+}
+
+// Passkeys opens passkeys to the relying parties that may says alone: the others
+// are as if they did not accept them, at the login-method page and with the
+// session of somebody who used one elsewhere. Call it before the directory is
+// used.
+func (d *Directory) Passkeys(may func(clientID string) bool) { d.passkeys = may }
+
+// open takes the method away that is not open to a relying party yet.
+func (d *Directory) open(rp RelyingParty) RelyingParty {
+	if d.passkeys != nil && !d.passkeys(rp.ClientID) {
+		rp.Methods = slices.DeleteFunc(rp.Methods, func(m care.Method) bool { return m == care.Passkey })
+	}
+	return rp
 }
 
 // ByID returns the relying party as it was at most ten seconds ago, or
@@ -55,6 +72,7 @@ func (d *Directory) ByID(ctx context.Context, clientID string) (RelyingParty, er
 	if err != nil {
 		return RelyingParty{}, err
 	}
+	rp = d.open(rp)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.byID) >= maxCached {
@@ -93,6 +111,9 @@ func (d *Directory) everyone(ctx context.Context) ([]RelyingParty, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for i, rp := range all {
+		all[i] = d.open(rp)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

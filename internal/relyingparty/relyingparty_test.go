@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,6 +165,34 @@ func TestAnOriginLeadsToItsRelyingParty(t *testing.T) {
 	}
 	if _, err := dir.ByOrigin(t.Context(), "https://evil.example"); !errors.Is(err, db.ErrNoRows) {
 		t.Errorf("ByOrigin of a stranger: %v, want db.ErrNoRows", err)
+	}
+}
+
+// TestAMethodInPrivateBetaIsOpenToThoseWhomTheOperatorLetsIn: for the others it
+// is as if they did not accept it, and what is stored stays.
+func TestAMethodInPrivateBetaIsOpenToThoseWhomTheOperatorLetsIn(t *testing.T) {
+	d := dbtest.Open(t, schemas...)
+	for _, id := range []string{"in", "out"} {
+		rp := ers()
+		rp.ClientID, rp.Methods, rp.RedirectURIs = id, []care.Method{care.SecurityKey, care.Passkey}, []string{"https://" + id + ".example/cb"}
+		put(t, d, rp)
+	}
+	dir := relyingparty.NewDirectory(d)
+	dir.Passkeys(func(clientID string) bool { return clientID == "in" })
+	for id, accepted := range map[string]bool{"in": true, "out": false} {
+		byID, err := dir.ByID(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byOrigin, err := dir.ByOrigin(t.Context(), "https://"+id+".example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rp := range []relyingparty.RelyingParty{byID, byOrigin} {
+			if slices.Contains(rp.Methods, care.Passkey) != accepted || !slices.Contains(rp.Methods, care.SecurityKey) {
+				t.Errorf("%s accepts %v", id, rp.Methods)
+			}
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
@@ -55,6 +56,7 @@ type House struct {
 	Links        *link.Links
 	Recovery     *recovery.Recovery
 	FIDO         *fido.FIDO
+	Passkeys     access.Cohort // whom they are open to
 	Gate         *gate.Gate
 	// Fetch is the guarded client for addresses that relying parties name.
 	Fetch *http.Client
@@ -123,7 +125,9 @@ func (h *House) furnish(ctx context.Context) error {
 	h.Computers = session.NewComputers(h.Ring, h.Config.SharedComputers, h.DB.Now)
 	h.Requirements = journey.NewRequirements(h.Ring, h.DB.Now)
 	h.Fetch = fetch.New(fetch.Options{Allow: h.Config.OutgoingAllow})
+	h.Passkeys = access.NewCohort(h.Config.Passkey.RelyingParties, h.Config.Passkey.People)
 	h.Directory = relyingparty.NewDirectory(h.DB)
+	h.Directory.Passkeys(h.Passkeys.Service)
 	h.Throttle = throttle.New(h.Ring, throttle.Limits{Exempt: h.Config.ThrottleExempt})
 	h.Gate = gate.New(gate.Options{
 		DB: h.DB, Ring: h.Ring, Opener: opener, Binder: credential.NewBinder(), Outbox: h.Outbox,

@@ -75,8 +75,8 @@ func (s *site) routes() {
 	s.kit.Routes(s.mux)
 	s.provider.Routes(s.mux)
 	signin.New(signin.Options{
-		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices, Computers: h.Computers,
-		Requirements: h.Requirements, Directory: h.Directory, BaseURL: h.Config.BaseURL, Network: web.Client,
+		DB: h.DB, Kit: s.kit, Ring: h.Ring, App: h.App, FIDO: h.FIDO, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices, Computers: h.Computers,
+		Requirements: h.Requirements, Directory: h.Directory, Passkeys: h.Passkeys, BaseURL: h.Config.BaseURL, Network: web.Client,
 		Terms: s.terms, Random: h.Random,
 	}).Routes(s.mux)
 	if h.Config.HeadlessSignIn {

@@ -43,9 +43,10 @@ func newHouse(t *testing.T) *house {
 	}
 	kit := pagetest.Kit(t)
 	h.SignIn = New(Options{
-		DB: h.Rig.DB, Kit: kit, Ring: h.Rig.Ring, App: h.Rig.App, Gate: h.Rig.Gate, Sessions: h.Rig.Sessions,
+		DB: h.Rig.DB, Kit: kit, Ring: h.Rig.Ring, App: h.Rig.App, FIDO: h.Rig.FIDO, Gate: h.Rig.Gate, Sessions: h.Rig.Sessions,
 		Devices:      session.NewDevices(h.Rig.Ring, rand.Reader),
 		Computers:    session.NewComputers(h.Rig.Ring, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, h.Rig.DB.Now),
+		Passkeys:     access.NewCohort([]string{access.Everyone}, []string{access.Everyone}),
 		Requirements: journey.NewRequirements(h.Rig.Ring, h.Rig.DB.Now), Directory: relyingparty.NewDirectory(h.Rig.DB),
 		BaseURL: gatetest.Base, Network: func(*http.Request) netip.Addr { return h.network },
 		Terms: func() string { return "2026-10" }, Random: rand.Reader,

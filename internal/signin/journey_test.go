@@ -17,6 +17,7 @@ var journeyPages = map[string]url.Values{
 	"/signin/email":    pagetest.Fields("email", string(amara.Email)),
 	"/signin/password": pagetest.Fields("password", gatetest.Password),
 	"/signin/code":     pagetest.Fields("code", "123456"),
+	"/signin/key":      pagetest.Fields("response", "{}", "c", "x"),
 	"/signin/no-phone": pagetest.Fields("way", "another"),
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page"
 )
@@ -14,21 +15,48 @@ import (
 // (domain, 1.11).
 const rememberLife = 2 * 365 * 24 * 60 * 60
 
-// unavailable says why a method cannot be chosen here.
-const unavailable = "Not available here yet."
+// unavailable says why a method cannot be chosen for what is asked, or is "".
+func (s *SignIn) unavailable(req care.Requirement, m care.Method) string {
+	switch m {
+	case care.AuthenticatorApp, care.WindowsHello, care.SecurityKey:
+		return ""
+	case care.Passkey:
+		if s.Passkeys.Service(req.ClientID) {
+			return ""
+		}
+		return "In private beta, and not open here yet."
+	default:
+		return "Not available here yet."
+	}
+}
 
-// available holds the methods that can be used for signing in.
-func available(m care.Method) bool { return m == care.AuthenticatorApp }
+// usable returns those of the offered methods that can be used.
+func (s *SignIn) usable(req care.Requirement) []care.Method {
+	return slices.DeleteFunc(req.Offers(), func(m care.Method) bool { return s.unavailable(req, m) != "" })
+}
 
-// help is one line about each method, for people who do not know its name.
-var help = map[care.Method]string{
-	care.Smartcard:        "Your NHS smartcard and its passcode",
-	care.WindowsHello:     "Your face, fingerprint or PIN on this Windows device",
-	care.SecurityKey:      "A small device that you plug in or hold to the computer",
-	care.IPadApp:          "Your fingerprint on your iPad",
-	care.AuthenticatorApp: "Your email address, password and a 6-digit code from your phone",
-	care.NHSmail:          "Your NHSmail account",
-	care.Passkey:          "Your phone or computer, without a password",
+// about is what the page says of a method: one line for people who do not know
+// its name, with the levels that it can reach, and what the browser must be able
+// to do for it, or else why it cannot be chosen there.
+type about struct{ hint, needs, unable string }
+
+var methods = map[care.Method]about{
+	care.Smartcard: {hint: "Your NHS smartcard and its passcode (AAL3)"},
+	care.WindowsHello: {
+		"Your face, fingerprint or PIN on this Windows device (AAL3 or AAL2)",
+		"platform", "This browser cannot use Windows Hello, or it is not set up on this computer.",
+	},
+	care.SecurityKey: {
+		"A small device that you plug in or hold to the computer (AAL3 or AAL2)",
+		"webauthn", "This browser cannot use security keys. Use a current version of Chrome or Edge.",
+	},
+	care.IPadApp:          {hint: "Your fingerprint on your iPad (AAL3)"},
+	care.AuthenticatorApp: {hint: "Your email address, password and a 6-digit code from your phone (AAL2)"},
+	care.NHSmail:          {hint: "Your NHSmail account (AAL2)"},
+	care.Passkey: {
+		"Your phone or computer, without a password (AAL2, or AAL3 if it is bound to one device)",
+		"webauthn", "This browser cannot use passkeys. Use a current version of Chrome or Edge.",
+	},
 }
 
 // start shows the login-method page, or goes on where less is needed.
@@ -46,12 +74,11 @@ func (s *SignIn) start(w http.ResponseWriter, r *http.Request) {
 		s.home(w, r, req)
 		return
 	}
-	offered := req.Offers()
 	// Who asks for the page by name gets it. Its form keeps the word, so that a
 	// mistake there comes back to the page too.
 	if r.URL.Query().Get("choose") == "" && !s.shared(r) {
-		if m := remembered(r, req.ACR); available(m) && slices.Contains(offered, m) {
-			s.begin(w, r, req, m)
+		if m := remembered(r, req.ACR); slices.Contains(s.usable(req), m) {
+			s.begin(w, r, req, m, true)
 			return
 		}
 	}
@@ -91,11 +118,11 @@ func (s *SignIn) methodPage(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	data := methodData{Requirement: sealed, Service: req.Service, None: true, Shared: s.shared(r)}
 	for _, m := range req.Offers() {
-		choice := page.Choice{Value: string(m), Label: m.Label(), Hint: help[m]}
-		if available(m) {
+		a := methods[m]
+		choice := page.Choice{Value: string(m), Label: m.Label(), Hint: a.hint, Reason: s.unavailable(req, m)}
+		if choice.Reason == "" {
 			data.None = false
-		} else {
-			choice.Reason = unavailable
+			choice.Needs, choice.Unable = a.needs, a.unable
 		}
 		data.Choices = append(data.Choices, choice)
 	}
@@ -117,10 +144,10 @@ func (s *SignIn) choose(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	m, offered := care.Method(form.Get("method")), req.Offers()
-	if !available(m) || !slices.Contains(offered, m) {
+	m, usable := care.Method(form.Get("method")), s.usable(req)
+	if !slices.Contains(usable, m) {
 		problem := page.FieldError{Field: "method", Message: "Select how you want to sign in"}
-		if !slices.ContainsFunc(offered, available) {
+		if len(usable) == 0 {
 			problem = page.FieldError{Message: "None of these login methods is available here yet"} // no field to go to
 		}
 		s.methodPage(w, r, http.StatusUnprocessableEntity, req, form.Get("method"), []page.FieldError{problem})
@@ -131,12 +158,18 @@ func (s *SignIn) choose(w http.ResponseWriter, r *http.Request) {
 	} else {
 		remember(w, req.ACR, m, -1)
 	}
-	s.begin(w, r, req, m)
+	s.begin(w, r, req, m, false)
 }
 
-// begin starts the journey of a method. The authenticator app is the only one
-// so far: available says so.
-func (s *SignIn) begin(w http.ResponseWriter, r *http.Request, req care.Requirement, _ care.Method) {
+// begin starts the journey of a method, which was chosen now or is remembered.
+func (s *SignIn) begin(w http.ResponseWriter, r *http.Request, req care.Requirement, m care.Method, remembered bool) {
+	if slices.Contains(fido.Methods(), m) {
+		// Who comes by a remembered choice has to touch their key and nothing
+		// else. A passkey chosen now has a list in the address field too.
+		begin := remembered || m != care.Passkey
+		s.next(w, r, journey.Begin(s.journeys, stepKey, state{Requirement: req, Method: m, Begin: begin}), stepKey, pathKey)
+		return
+	}
 	s.next(w, r, journey.Begin(s.journeys, stepEmail, state{Requirement: req}), stepEmail, "/signin/email")
 }
 

@@ -13,7 +13,7 @@ import (
 	"carekey.dev/carekey/internal/throttle"
 )
 
-// proveData is what the pages of the authenticator app show.
+// proveData is what the pages of a method show.
 type proveData struct {
 	Service string
 	// Another leads to the login-method page, past a remembered choice.
@@ -24,19 +24,25 @@ type proveData struct {
 	Journey string
 }
 
-// show renders one page of the journey.
-func (s *SignIn) show(w http.ResponseWriter, r *http.Request, status int, name string, t trip, sealed string, v page.View) {
+// data is what all pages of a journey show.
+func (s *SignIn) data(t trip, sealed string) (proveData, error) {
 	req, err := s.Requirements.SealRequirement(t.State.Requirement)
-	if err != nil {
-		s.Kit.Fault(w, r, err)
-		return
-	}
 	data := proveData{
 		Service: t.State.Requirement.Service, Email: string(t.State.Email), Journey: sealed,
 		Another: "/signin?choose=1&req=" + req,
 	}
 	if t.State.Requirement.ClientID != "" {
 		data.Cancel = "/signin/cancel?req=" + req
+	}
+	return data, err
+}
+
+// show renders one page of the journey.
+func (s *SignIn) show(w http.ResponseWriter, r *http.Request, status int, name string, t trip, sealed string, v page.View) {
+	data, err := s.data(t, sealed)
+	if err != nil {
+		s.Kit.Fault(w, r, err)
+		return
 	}
 	v.Data, v.Journey, v.FormTargets = data, sealed, targets(t.State.Requirement)
 	s.pages.Render(w, r, status, name, v)
@@ -142,11 +148,7 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 	proof, err := s.App.CodeStep(r.Context(), t.State.Ticket, form.Get("code"), s.who(r, t.State.Email))
 	if err == nil {
 		var admitted gate.Admitted
-		admitted, err = s.Gate.SignIn(r.Context(), gate.Admission{
-			Proofs: []credential.Proof{proof}, Requirement: t.State.Requirement,
-			Terms: s.Terms(), Previous: session.Token(r), Browser: session.BrowserName(r.UserAgent()), Shared: s.shared(r),
-		})
-		if err == nil {
+		if admitted, err = s.pass(r, t, proof); err == nil {
 			s.admit(w, r, t, admitted)
 			return
 		}
@@ -159,6 +161,14 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 	s.Kit.Fault(w, r, err, s.waysFrom(t)...)
 }
 
+// pass passes the gate with a proof.
+func (s *SignIn) pass(r *http.Request, t trip, proof credential.Proof) (gate.Admitted, error) {
+	return s.Gate.SignIn(r.Context(), gate.Admission{
+		Proofs: []credential.Proof{proof}, Requirement: t.State.Requirement,
+		Terms: s.Terms(), Previous: session.Token(r), Browser: session.BrowserName(r.UserAgent()), Shared: s.shared(r),
+	})
+}
+
 // admit gives the browser its session and sends it on.
 func (s *SignIn) admit(w http.ResponseWriter, r *http.Request, t trip, admitted gate.Admitted) {
 	session.SetCookie(w, admitted.Token)
@@ -166,9 +176,13 @@ func (s *SignIn) admit(w http.ResponseWriter, r *http.Request, t trip, admitted 
 		s.Kit.Fault(w, r, err)
 		return
 	}
-	if err := s.Devices.Remember(w, r, t.State.Email); err != nil {
-		s.Kit.Fault(w, r, err)
-		return
+	// The budget of a browser that is known is for what can be guessed: a
+	// password and a code. The address beside a key may be anybody's.
+	if t.State.Method == "" {
+		if err := s.Devices.Remember(w, r, t.State.Email); err != nil {
+			s.Kit.Fault(w, r, err)
+			return
+		}
 	}
 	s.home(w, r, t.State.Requirement)
 }
@@ -180,7 +194,10 @@ func (s *SignIn) who(r *http.Request, address care.Email) throttle.Subject {
 
 // waysFrom are the ways on from a page that could not go on.
 func (s *SignIn) waysFrom(t trip) []page.Link {
-	ways := []page.Link{{Text: "Forgotten your password?", Href: "/recover/password"}}
+	var ways []page.Link
+	if t.State.Method == "" {
+		ways = []page.Link{{Text: "Forgotten your password?", Href: "/recover/password"}}
+	}
 	if req, err := s.Requirements.SealRequirement(t.State.Requirement); err == nil {
 		ways = append([]page.Link{{Text: "Use another way to sign in", Href: "/signin?choose=1&req=" + req}}, ways...)
 	}

@@ -17,8 +17,10 @@ import (
 	"net/netip"
 	"time"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/gate"
@@ -36,11 +38,13 @@ var templates embed.FS
 // the code.
 const journeyLife = 15 * time.Minute
 
-// The steps of a sign-in with the authenticator app.
+// The steps of a sign-in with the authenticator app, and the one of a security
+// key, Windows Hello or a passkey.
 const (
 	stepEmail    = "email"
 	stepPassword = "password"
 	stepCode     = "code"
+	stepKey      = "key"
 )
 
 // Options is what the room needs.
@@ -49,12 +53,15 @@ type Options struct {
 	Kit          *page.Kit
 	Ring         *keys.Ring
 	App          *app.App
+	FIDO         *fido.FIDO
 	Gate         *gate.Gate
 	Sessions     *session.Sessions
 	Devices      *session.Devices
 	Computers    *session.Computers
 	Requirements *journey.Requirements
 	Directory    *relyingparty.Directory
+	// Passkeys is whom passkeys are open to: they are in private beta.
+	Passkeys access.Cohort
 	// BaseURL is our own address.
 	BaseURL string
 	// Network returns the client's address behind trusted proxies.
@@ -99,6 +106,9 @@ func (s *SignIn) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /signin/code", s.postCode)
 	mux.HandleFunc("GET /signin/no-phone", s.noPhone)
 	mux.HandleFunc("POST /signin/no-phone", s.postNoPhone)
+	mux.HandleFunc("GET /signin/key", s.key)
+	mux.HandleFunc("POST /signin/key", s.postKey)
+	mux.HandleFunc("POST /signin/key/email", s.postKeyEmail)
 	mux.HandleFunc("GET /signin/role", s.role)
 	mux.HandleFunc("POST /signin/role", s.postRole)
 	mux.HandleFunc("GET /openam/XUI/", s.bookmark)
@@ -110,6 +120,10 @@ type state struct {
 	Email       care.Email       `json:"e,omitempty"`
 	// Ticket is the app's own sealed word that the password was right.
 	Ticket string `json:"t,omitempty"`
+	// Method is the one that was chosen, where it is verified by a key, and
+	// Begin says that its page asks for the key by itself.
+	Method care.Method `json:"m,omitempty"`
+	Begin  bool        `json:"b,omitempty"`
 }
 
 type trip = journey.Journey[state]

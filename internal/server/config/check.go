@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/session"
 )
@@ -57,6 +58,7 @@ func (l *loader) config(f file) *Config {
 	c.TrustedProxies = l.networks("trusted_proxies", f.TrustedProxies)
 	c.ThrottleExempt = l.networks("throttle.exempt_networks", f.Throttle.ExemptNetworks)
 	c.PerType = l.perType(f.Authenticators.PerType)
+	c.Passkey = l.passkey(f)
 	c.SharedComputers = l.networks("shared_computers.networks", f.SharedComputers.Networks)
 	c.OutgoingAllow = l.networks("outgoing.allow_networks", f.Outgoing.AllowNetworks)
 	c.Sessions = Sessions{
@@ -208,4 +210,16 @@ func (l *loader) smtp(s *SMTP) {
 	if _, err := care.ParseEmail(s.From); s.From != "" && err != nil {
 		l.wrong("smtp.from", "looks like no-reply@example.nhs.uk")
 	}
+}
+
+func (l *loader) passkey(f file) Passkey {
+	p := Passkey(f.Passkey)
+	for _, who := range p.People {
+		_, uid := care.ParseUID(who)
+		_, organisation := care.ParseODSCode(who)
+		if who != access.Everyone && uid != nil && organisation != nil {
+			l.wrong("passkey.people", "%q is none of a UID, an ODS code in capitals, and %s", who, access.Everyone)
+		}
+	}
+	return p
 }

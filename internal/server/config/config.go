@@ -50,6 +50,8 @@ type Config struct {
 	ThrottleExempt []netip.Prefix
 	// PerType is how many authenticators of one type a person may hold.
 	PerType int
+	// Passkey is whom the private beta of passkeys is open to.
+	Passkey Passkey
 	// SharedComputers are networks whose computers people share.
 	SharedComputers []netip.Prefix
 	// OutgoingAllow are networks that relying parties' addresses may lie in
@@ -67,6 +69,11 @@ type Config struct {
 	// DataDir is the folder of dev mode.
 	DataDir string
 }
+
+// Passkey names the relying parties (client ids) and the people (UIDs, or ODS
+// codes of where they work) whom passkeys are open to; access.Everyone opens
+// them to all. Passkeys are used where both lists let them.
+type Passkey struct{ RelyingParties, People []string }
 
 // Database says where everything is kept.
 type Database struct {

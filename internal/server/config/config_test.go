@@ -32,6 +32,7 @@ throttle: {exempt_networks: [192.0.2.0/24]}
 outgoing: {allow_networks: [10.0.0.0/8]}
 signing: {rotate_every: 720h, publish_before: 2h, hsm_socket: /run/carekey-hsm/signing.sock}
 authenticators: {per_type: 3}
+passkey: {relying_parties: [ers], people: [RX901, "555000100101"]}
 shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
 `
 
@@ -76,6 +77,7 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour, HSMSocket: "/run/carekey-hsm/signing.sock"},
 
 		PerType:         3,
+		Passkey:         config.Passkey{RelyingParties: []string{"ers"}, People: []string{"RX901", "555000100101"}},
 		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
@@ -103,7 +105,7 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_PASSWORDS_BLOCK_LIST_FILE=/etc/carekey/leaked",
 		"CAREKEY_SESSIONS_AAL2_IDLE=30m", "CAREKEY_SESSIONS_AAL2_TOTAL=8h", "CAREKEY_SESSIONS_AAL3_IDLE=10m", "CAREKEY_SESSIONS_AAL3_TOTAL=10h",
 		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_SIGNING_HSM_SOCKET=/run/carekey-hsm/signing.sock", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
-		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
+		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_PASSKEY_RELYING_PARTIES=ers", "CAREKEY_PASSKEY_PEOPLE=RX901,555000100101", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -140,29 +142,30 @@ smtp: {host: localhost, from: no-reply@northmoor.nhs.uk}
 
 func TestEachMistakeIsOneLineThatSaysWhatToMend(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
-		"unknown":            {"terms_folder:", "term_folder:", `:11: unknown field "term_folder"`},
-		"missing":            {"base_url: https://id.northmoor.nhs.uk\n", "", `: base_url: is missing`},
-		"path":               {"id.northmoor.nhs.uk\n", "id.northmoor.nhs.uk/cim\n", `:2: base_url: looks like https://id.example.nhs.uk, without a path`},
-		"plain http":         {"base_url: https:", "base_url: http:", `:2: base_url: begins with https:// unless people reach it on this machine alone`},
-		"listen":             {"listen: 0.0.0.0:8443", "listen: 8443", `:3: listen: an address looks like 127.0.0.1:8080, not "8443"`},
-		"key without cert":   {"certificate_file: /etc/carekey/cert.pem, ", "", `:7: tls: needs certificate_file and key_file`},
-		"proxy":              {"10.2.0.0/16", "10.2.0.0/64", `:8: trusted_proxies: "10.2.0.0/64" is no network: write 10.1.0.0/16 or 10.1.2.3`},
-		"colour":             {`"#005eb8"`, `"#ffff00"`, `:9: operator: `},
-		"security":           {"security: starttls", "security: ssl", `:10: smtp.security: is starttls, tls or none, not "ssl"`},
-		"codes in the clear": {"security: starttls", "security: none", `:10: smtp.security: none is for a mail server on this machine only: codes would cross the network in the clear`},
-		"password file":      {"password_file: /etc/carekey/smtp, ", "", `:10: smtp: user and password_file go together`},
-		"from":               {"from: no-reply@northmoor.nhs.uk", "from: nobody", `:10: smtp.from: looks like no-reply@example.nhs.uk`},
-		"cheap":              {"memory_kib: 65536", "memory_kib: 1024", `:12: passwords: 1024 KiB and 3 passes are too cheap: the least are 19456 KiB and 2 passes, or 7168 KiB and 5`},
-		"long session N2":    {"aal2_idle: 30m", "aal2_idle: 61m", `:13: sessions.aal2_idle: 61m is more than the 1h0m0s that NIST SP 800-63B-4 advises`},
-		"long session N3":    {"aal3_total: 10h", "aal3_total: 13h", `:13: sessions.aal3_total: 13h is more than the 12h0m0s that NIST SP 800-63B-4 advises`},
-		"no time":            {"aal2_idle: 30m", "aal2_idle: thirty", `:13: sessions.aal2_idle: a time looks like 45m or 8h, not "thirty"`},
-		"stale sets":         {"publish_before: 2h", "publish_before: 14m", `:16: signing.publish_before: 14m0s is too short: relying parties keep the old set of keys for minutes, so 15m0s is the least`},
-		"hurried rotation":   {"rotate_every: 720h", "rotate_every: 3h", `:16: signing.rotate_every: 3h0m0s is too short: twice signing.publish_before (2h0m0s) is the least`},
-		"late rotation":      {"rotate_every: 720h", "rotate_every: 20000h", `:16: signing.rotate_every: 20000h0m0s is too long: two years (17520h0m0s) are the most`},
-		"socket":             {"hsm_socket: /run/", "hsm_socket: run/", `:16: signing.hsm_socket: a socket looks like /run/carekey-hsm/signing.sock, not "run/carekey-hsm/signing.sock"`},
-		"no days":            {"rotate_every: 720h", "rotate_every: 30d", `:16: signing.rotate_every: a time looks like 15m or 2160h, not "30d"`},
-		"too many of a type": {"per_type: 3", "per_type: 11", `:17: authenticators.per_type: is a number from 1 to 10`},
-		"database":           {"postgres://carekey@db", "mysql://carekey:secret@db", `:5: database.url: begins with sqlite: or postgres://`},
+		"unknown":             {"terms_folder:", "term_folder:", `:11: unknown field "term_folder"`},
+		"missing":             {"base_url: https://id.northmoor.nhs.uk\n", "", `: base_url: is missing`},
+		"path":                {"id.northmoor.nhs.uk\n", "id.northmoor.nhs.uk/cim\n", `:2: base_url: looks like https://id.example.nhs.uk, without a path`},
+		"plain http":          {"base_url: https:", "base_url: http:", `:2: base_url: begins with https:// unless people reach it on this machine alone`},
+		"listen":              {"listen: 0.0.0.0:8443", "listen: 8443", `:3: listen: an address looks like 127.0.0.1:8080, not "8443"`},
+		"key without cert":    {"certificate_file: /etc/carekey/cert.pem, ", "", `:7: tls: needs certificate_file and key_file`},
+		"proxy":               {"10.2.0.0/16", "10.2.0.0/64", `:8: trusted_proxies: "10.2.0.0/64" is no network: write 10.1.0.0/16 or 10.1.2.3`},
+		"colour":              {`"#005eb8"`, `"#ffff00"`, `:9: operator: `},
+		"security":            {"security: starttls", "security: ssl", `:10: smtp.security: is starttls, tls or none, not "ssl"`},
+		"codes in the clear":  {"security: starttls", "security: none", `:10: smtp.security: none is for a mail server on this machine only: codes would cross the network in the clear`},
+		"password file":       {"password_file: /etc/carekey/smtp, ", "", `:10: smtp: user and password_file go together`},
+		"from":                {"from: no-reply@northmoor.nhs.uk", "from: nobody", `:10: smtp.from: looks like no-reply@example.nhs.uk`},
+		"cheap":               {"memory_kib: 65536", "memory_kib: 1024", `:12: passwords: 1024 KiB and 3 passes are too cheap: the least are 19456 KiB and 2 passes, or 7168 KiB and 5`},
+		"long session N2":     {"aal2_idle: 30m", "aal2_idle: 61m", `:13: sessions.aal2_idle: 61m is more than the 1h0m0s that NIST SP 800-63B-4 advises`},
+		"long session N3":     {"aal3_total: 10h", "aal3_total: 13h", `:13: sessions.aal3_total: 13h is more than the 12h0m0s that NIST SP 800-63B-4 advises`},
+		"no time":             {"aal2_idle: 30m", "aal2_idle: thirty", `:13: sessions.aal2_idle: a time looks like 45m or 8h, not "thirty"`},
+		"stale sets":          {"publish_before: 2h", "publish_before: 14m", `:16: signing.publish_before: 14m0s is too short: relying parties keep the old set of keys for minutes, so 15m0s is the least`},
+		"hurried rotation":    {"rotate_every: 720h", "rotate_every: 3h", `:16: signing.rotate_every: 3h0m0s is too short: twice signing.publish_before (2h0m0s) is the least`},
+		"late rotation":       {"rotate_every: 720h", "rotate_every: 20000h", `:16: signing.rotate_every: 20000h0m0s is too long: two years (17520h0m0s) are the most`},
+		"socket":              {"hsm_socket: /run/", "hsm_socket: run/", `:16: signing.hsm_socket: a socket looks like /run/carekey-hsm/signing.sock, not "run/carekey-hsm/signing.sock"`},
+		"no days":             {"rotate_every: 720h", "rotate_every: 30d", `:16: signing.rotate_every: a time looks like 15m or 2160h, not "30d"`},
+		"too many of a type":  {"per_type: 3", "per_type: 11", `:17: authenticators.per_type: is a number from 1 to 10`},
+		"a name for a cohort": {"[RX901,", "[rx901,", `:18: passkey.people: "rx901" is none of a UID, an ODS code in capitals, and all`},
+		"database":            {"postgres://carekey@db", "mysql://carekey:secret@db", `:5: database.url: begins with sqlite: or postgres://`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)
@@ -222,7 +225,8 @@ func TestDevModeNeedsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v: %v", c.demo, err)
 		}
-		if got.BaseURL != c.url || !got.Dev || got.SMTP.Port != 2525 || got.Database.URL != "sqlite:data/carekey.db" {
+		if got.BaseURL != c.url || !got.Dev || got.SMTP.Port != 2525 || got.Database.URL != "sqlite:data/carekey.db" ||
+			!slices.Equal(got.Passkey.People, []string{"all"}) || !slices.Equal(got.Passkey.RelyingParties, []string{"all"}) {
 			t.Errorf("%+v: %+v", c.demo, got)
 		}
 	}

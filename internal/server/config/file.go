@@ -68,6 +68,10 @@ type file struct {
 	Authenticators struct {
 		PerType int `yaml:"per_type"`
 	} `yaml:"authenticators"`
+	Passkey struct {
+		RelyingParties []string `yaml:"relying_parties"`
+		People         []string `yaml:"people"`
+	} `yaml:"passkey"`
 	SharedComputers struct {
 		Networks []string `yaml:"networks"`
 	} `yaml:"shared_computers"`
@@ -130,6 +134,8 @@ func (f *file) settings() []setting {
 		{"connection_manager.listen", &f.ConnectionManager.Listen},
 		{"throttle.exempt_networks", &f.Throttle.ExemptNetworks},
 		{"authenticators.per_type", &f.Authenticators.PerType},
+		{"passkey.relying_parties", &f.Passkey.RelyingParties},
+		{"passkey.people", &f.Passkey.People},
 		{"shared_computers.networks", &f.SharedComputers.Networks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}

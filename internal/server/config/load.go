@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/yamldoc"
 )
 
@@ -80,6 +81,7 @@ func Dev(d Demo, env Environment) (*Config, error) {
 	f.HeadlessSignIn = d.HeadlessSignIn
 	f.DynamicRegistration = true                                  // whoever has the folder makes the tokens
 	f.Outgoing.AllowNetworks = []string{"127.0.0.0/8", "::1/128"} // decision 13: dev mode names loopback
+	f.Passkey.RelyingParties, f.Passkey.People = []string{access.Everyone}, []string{access.Everyone}
 	if d.ConnectionManager != "" {
 		f.ConnectionManager.Listen = d.ConnectionManager
 		f.ConnectionManager.BaseURL = devURL(d.ConnectionManager, d.TLS)
