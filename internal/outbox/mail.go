@@ -25,6 +25,7 @@ const (
 	AuthenticatorRemoved    = "authenticator-removed"
 	AuthenticatorSuspended  = "authenticator-suspended"
 	AuthenticatorDisabled   = "authenticator-disabled"
+	AuthenticatorRefused    = "authenticator-refused"
 	PasswordChanged         = "password-changed"
 	RecoveryCodesMade       = "recovery-codes-made"
 	RecoveryCodeUsed        = "recovery-code-used"
@@ -56,6 +57,9 @@ type Notice struct {
 	When time.Time
 	// Authenticator is its type or name: "Microsoft Authenticator".
 	Authenticator string
+	// Model and Because say for AuthenticatorRefused which model it is and why
+	// it is refused; each may be "".
+	Model, Because string
 	// Old and New are the addresses of AddressChanged, each may be "".
 	Old, New care.Email
 	// Left is how many recovery codes are left, for RecoveryCodeUsed.
@@ -114,6 +118,7 @@ func (o *Outbox) Mail(to care.Email, template string, data any) (Message, error)
 		}
 		l.When = o.say(data.When, now)
 		data.Name, data.Authenticator, data.NotMe = oneLine(data.Name), oneLine(data.Authenticator), oneLine(data.NotMe)
+		data.Model, data.Because = oneLine(data.Model), oneLine(data.Because)
 		data.Old, data.New = care.Email(oneLine(string(data.Old))), care.Email(oneLine(string(data.New)))
 		l.Notice = data
 	default:

@@ -41,11 +41,12 @@ func TestLetters(t *testing.T) {
 	notice := Notice{
 		Name: "Dr Amara OSEI", When: db.Time(1_767_225_600_000_000), Authenticator: "Microsoft Authenticator",
 		Old: "amara@northgate.example.nhs.uk", New: "amara.osei@northgate.example.nhs.uk", Left: 1, NotMe: "https://care.example/not-me?t=abc",
+		Model: "Test Key 5", Because: "the FIDO Alliance has withdrawn this model",
 	}
 	for template, data := range map[string]any{
 		OneTimePassword: code, AddressChanged: notice, AuthenticatorRegistered: notice, AuthenticatorReplaced: notice, AuthenticatorRemoved: notice,
 		AuthenticatorSuspended: notice, PasswordChanged: notice, RecoveryCodesMade: notice,
-		RecoveryCodeUsed: notice, NewPhone: notice, AuthenticatorDisabled: notice,
+		RecoveryCodeUsed: notice, NewPhone: notice, AuthenticatorDisabled: notice, AuthenticatorRefused: notice,
 	} {
 		m, err := box.Mail("amara@northgate.example.nhs.uk", template, data)
 		if err != nil {
@@ -73,7 +74,7 @@ func TestLetters(t *testing.T) {
 		}
 	}
 	files, err := letterFiles.ReadDir("letters")
-	if err != nil || len(files) != 12 {
+	if err != nil || len(files) != 13 {
 		t.Errorf("%d letters, of which one holds parts: is one not tested? %v", len(files), err)
 	}
 }
