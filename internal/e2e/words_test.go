@@ -28,7 +28,7 @@ func TestTheWordsThatWorkersKnowAreOnTheirPages(t *testing.T) {
 	b.press("Sign in to CDR")
 	says("method-aal3")
 	b.press("Continue")
-	b.wantError("None of these login methods is available here yet")
+	b.wantError("Select how you want to sign in")
 	b.open(h.url + "/help/authenticator-app")
 	says("help-app")
 	b.open(h.url + "/cim/")

@@ -56,6 +56,7 @@ func newHouse(t *testing.T) *house {
 	for _, path := range []string{"/authorize", "/cim/", "/{$}", "/register/recover", "/help/lost-phone"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "arrived") })
 	}
+	kit.Routes(mux)
 	h.handler = kit.Wrap(mux)
 	return h
 }
