@@ -8,6 +8,7 @@ import (
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -32,7 +33,7 @@ func Schemas() []fs.FS {
 	own := []fs.FS{
 		audit.Schema, lease.Schema, outbox.Schema, throttle.Schema,
 		person.Schema, organisation.Schema, access.Schema, relyingparty.Schema, team.Schema, notice.Schema,
-		credential.Schema, app.Schema, mailcode.Schema, link.Schema, recovery.Schema, fido.Schema, session.Schema,
+		credential.Schema, app.Schema, mailcode.Schema, link.Schema, recovery.Schema, fido.Schema, metadata.Schema, session.Schema,
 		faultlog.Schema, dev.Schema,
 	}
 	return append(own, oidc.Schemas()...)

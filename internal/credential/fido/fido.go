@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/keys"
 )
@@ -44,23 +45,6 @@ func Methods() []care.Method {
 // AAGUID is what a key says about its model.
 type AAGUID = uuid.UUID
 
-// Model is what is known about a model of authenticators.
-type Model struct {
-	// Description is its name ("YubiKey 5 Series").
-	Description string
-	// Roots are what its attestation chains to.
-	Roots *x509.CertPool
-	// Revoked: it must not be used any more; Reason is the status report.
-	Revoked bool
-	Reason  string
-}
-
-// Models knows models: the FIDO metadata that the operator has imported.
-type Models interface {
-	// Model returns what is known about a model, and whether anything is.
-	Model(tx *db.Tx, aaguid AAGUID) (Model, bool, error)
-}
-
 // Policy is which keys may be registered for a method.
 type Policy string
 
@@ -82,15 +66,16 @@ type Options struct {
 	RPID    string
 	RPName  string
 	Origins []string
-	// Models are the known models, Roots further roots that the operator trusts.
-	Models Models
-	Roots  *x509.CertPool
+	// Models are the known models; nil means the FIDO metadata that the operator
+	// has imported. Roots are further roots that the operator trusts.
+	Models metadata.Source
+	Roots  []*x509.Certificate
 	// Policies are by method; Any is the default.
 	Policies map[care.Method]Policy
 	// Allowed are the models that satisfy Listed; Refused are never accepted.
 	// Both are judged only where attestation shows the model: everybody can
 	// claim an AAGUID.
-	Allowed, Refused map[AAGUID]bool
+	Allowed, Refused []string
 	// Suspend suspends an authenticator that has shown itself to be copied, ends
 	// its sessions and tells its holder: the gate does.
 	Suspend func(ctx context.Context, uid care.UID, authenticatorID, why string) error
@@ -99,6 +84,7 @@ type Options struct {
 // FIDO verifies and enrols keys.
 type FIDO struct {
 	o        Options
+	models   *metadata.Store
 	creating *keys.Sealer
 	getting  *keys.Sealer
 	proven   *keys.Sealer
@@ -108,7 +94,10 @@ type FIDO struct {
 // New returns the room.
 func New(o Options) *FIDO {
 	return &FIDO{
-		o:        o,
+		o: o,
+		models: metadata.New(metadata.Options{
+			DB: o.DB, Source: o.Models, Roots: o.Roots, Allowed: o.Allowed, Refused: o.Refused,
+		}),
 		creating: o.Ring.Sealer("fido/create"),
 		getting:  o.Ring.Sealer("fido/get"),
 		proven:   o.Ring.Sealer("fido/proven"),

@@ -1,7 +1,9 @@
 package fido
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,7 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/internal/proof"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
@@ -155,8 +158,7 @@ func (f *FIDO) FinishRegistration(ctx context.Context, sealed, bound string, res
 		return Proven{}, err
 	}
 	// User verification is judged below, so that it has an answer of its own.
-	_, err = created.Verify(a.challenge(), f.o.RPID, f.o.Origins, nil, nil, protocol.TopOriginExplicitVerificationMode,
-		false, false, true, nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{})
+	hash, err := f.verifyCreated(a, created)
 	if err != nil {
 		return Proven{}, refused(err)
 	}
@@ -164,20 +166,39 @@ func (f *FIDO) FinishRegistration(ctx context.Context, sealed, bound string, res
 	if err != nil {
 		return Proven{}, err
 	}
-	var why string
-	err = f.o.DB.Read(ctx, func(tx *db.Tx) error {
-		if err := unknown(tx, r.CredentialID); err != nil {
-			return err
-		}
-		why, err = f.judge(tx, &r, created.Response.AttestationObject)
-		return err
-	})
+	err = f.o.DB.Read(ctx, func(tx *db.Tx) error { return unknown(tx, r.CredentialID) })
+	if err != nil {
+		return Proven{}, err
+	}
+	why, err := f.judge(ctx, &r, metadata.Attestation{Object: created.Response.AttestationObject, ClientDataHash: hash})
 	if err != nil {
 		return Proven{}, err
 	}
 	p := Proven{Level: care.Level(r.evidence(true)), Model: r.Model, Why: why}
 	p.Sealed, err = keys.SealJSON(f.proven, nil, proven{Asked: a, Row: r, At: f.o.DB.Now()})
 	return p, err
+}
+
+// verifyCreated checks everything but the attestation (WebAuthn, 7.1, steps 7
+// to 20), which the metadata judges by its own roots. It returns the hash of the
+// client data.
+func (f *FIDO) verifyCreated(a asked, c *protocol.ParsedCredentialCreationData) ([]byte, error) {
+	err := c.Response.CollectedClientData.Verify(a.challenge(), protocol.CreateCeremony, f.o.Origins, nil, nil, protocol.TopOriginExplicitVerificationMode, false)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(c.Raw.AttestationResponse.ClientDataJSON)
+	// Of an object without statement, the library checks the rest.
+	bare := c.Response.AttestationObject
+	bare.Format, bare.AttStatement = string(protocol.AttestationFormatNone), nil
+	err = bare.Verify(f.o.RPID, hash[:], false, true, nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{})
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(c.RawID, bare.AuthData.AttData.CredentialID) { // 7.1, step 27
+		return nil, errors.New("the browser names another credential than the key")
+	}
+	return hash[:], nil
 }
 
 // fromResponse reads what a verified response says, and checks what the library

@@ -1,6 +1,7 @@
 package fido
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 )
@@ -26,11 +28,15 @@ type row struct {
 	Model           string      `json:"n,omitempty"`
 	Format          string      `json:"f"`
 	Attested        bool        `json:"a,omitempty"`
-	Attachment      string      `json:"h,omitempty"`
-	Transports      []string    `json:"t,omitempty"`
-	Discoverable    bool        `json:"d,omitempty"`
-	BackupEligible  bool        `json:"e,omitempty"`
-	BackupState     bool        `json:"s,omitempty"`
+	// DeviceBound: the attested model keeps keys where they cannot be copied
+	// from. Provenance is what a sign-in asks the metadata about.
+	DeviceBound    bool                `json:"b,omitempty"`
+	Provenance     metadata.Provenance `json:"p,omitzero"`
+	Attachment     string              `json:"h,omitempty"`
+	Transports     []string            `json:"t,omitempty"`
+	Discoverable   bool                `json:"d,omitempty"`
+	BackupEligible bool                `json:"e,omitempty"`
+	BackupState    bool                `json:"s,omitempty"`
 	// Limit is the level that stood behind the binding; AALNone before it.
 	Limit care.AAL `json:"-"`
 }
@@ -41,29 +47,32 @@ type row struct {
 func (r row) evidence(verified bool) care.Evidence {
 	return care.Evidence{
 		Method: r.Method, Key: true, PhishingResistant: true, UserVerified: verified,
-		DeviceBound: r.Attested && !r.BackupEligible, Limit: r.Limit,
+		DeviceBound: r.DeviceBound && !r.BackupEligible, Limit: r.Limit,
 	}
 }
 
 const columns = `c.authenticator_id, c.uid, c.method, c.credential_id, c.public_key, c.sign_count, c.aaguid, c.model, c.format,
-	c.attested, c.attachment, c.transports, c.discoverable, c.backup_eligible, c.backup_state, c.level_limit`
+	c.attested, c.device_bound, c.provenance, c.attachment, c.transports, c.discoverable, c.backup_eligible, c.backup_state, c.level_limit`
 
 // into returns where the columns go, and a function to call once they are
 // there.
 func (r *row) into() (to []any, done func() error) {
-	var aaguid, transports string
-	var attested, discoverable, eligible, state int64
+	var aaguid, transports, provenance string
+	var attested, boundTo, discoverable, eligible, state int64
 	to = []any{
 		&r.AuthenticatorID, &r.UID, &r.Method, &r.CredentialID, &r.PublicKey, &r.Count, &aaguid, &r.Model, &r.Format,
-		&attested, &r.Attachment, &transports, &discoverable, &eligible, &state, &r.Limit,
+		&attested, &boundTo, &provenance, &r.Attachment, &transports, &discoverable, &eligible, &state, &r.Limit,
 	}
 	return to, func() error {
 		var err error
 		if r.AAGUID, err = uuid.Parse(aaguid); err != nil {
 			return fmt.Errorf("reading the model of a key: %w", err)
 		}
+		if err := json.Unmarshal([]byte(provenance), &r.Provenance); err != nil {
+			return fmt.Errorf("reading where a key comes from: %w", err)
+		}
 		r.Transports = strings.Fields(transports)
-		r.Attested, r.Discoverable = attested != 0, discoverable != 0
+		r.Attested, r.DeviceBound, r.Discoverable = attested != 0, boundTo != 0, discoverable != 0
 		r.BackupEligible, r.BackupState = eligible != 0, state != 0
 		return nil
 	}
@@ -109,13 +118,18 @@ func handleOf(tx *db.Tx, uid care.UID) ([]byte, error) {
 
 // store writes the key under its new record.
 func (r row) store(tx *db.Tx, authenticatorID string, limit care.AAL) error {
+	provenance, err := json.Marshal(r.Provenance)
+	if err != nil {
+		return fmt.Errorf("writing where a key comes from: %w", err)
+	}
 	n, err := tx.Exec(`INSERT INTO fido_credential (authenticator_id, uid, method, credential_id, public_key, sign_count, aaguid,
-			model, format, attested, attachment, transports, discoverable, backup_eligible, backup_state, level_limit)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+			model, format, attested, attachment, transports, discoverable, backup_eligible, backup_state, level_limit,
+			device_bound, provenance)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (credential_id) DO NOTHING`,
 		authenticatorID, r.UID, r.Method, r.CredentialID, r.PublicKey, r.Count, r.AAGUID.String(),
 		r.Model, r.Format, r.Attested, r.Attachment, strings.Join(r.Transports, " "), r.Discoverable, r.BackupEligible, r.BackupState,
-		limit)
+		limit, r.DeviceBound, string(provenance))
 	if err != nil {
 		return fmt.Errorf("storing a key: %w", err)
 	}
@@ -179,6 +193,20 @@ func Of(tx *db.Tx, uid care.UID) ([]Key, error) {
 			AuthenticatorID: r.AuthenticatorID, Model: r.Model, AAGUID: r.AAGUID, Level: care.Level(r.evidence(true)),
 			Synced: r.BackupEligible, Transports: r.Transports,
 		})
+	}
+	return all, nil
+}
+
+// Holders returns who holds an attested key, to be told when its model is
+// found to be unsafe.
+func Holders(tx *db.Tx) ([]metadata.Holder, error) {
+	found, err := rows(tx, `SELECT `+columns+` FROM fido_credential c WHERE c.attested = 1 ORDER BY c.authenticator_id`)
+	if err != nil {
+		return nil, err
+	}
+	var all []metadata.Holder
+	for _, r := range found {
+		all = append(all, metadata.Holder{UID: r.UID, AuthenticatorID: r.AuthenticatorID, Provenance: r.Provenance})
 	}
 	return all, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/internal/proof"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
@@ -61,7 +62,7 @@ type claim struct {
 	handle    []byte
 	used      bool // the challenge
 	addressed bool // the key is its whose address was typed
-	model     Model
+	status    metadata.Status
 }
 
 // FinishSignIn checks what the browser answered to BeginSignIn (WebAuthn, 7.2).
@@ -95,7 +96,7 @@ func (f *FIDO) FinishSignIn(ctx context.Context, sealed, bound string, response 
 	if err := found.fits(a, got.Response.UserHandle, data.Flags); err != nil {
 		return proof.Proof{}, err
 	}
-	if err := f.admits(found.row, found.model); err != nil {
+	if err := f.admits(found.row, found.status); err != nil {
 		return proof.Proof{}, err
 	}
 	count := int64(data.Counter)
@@ -140,7 +141,7 @@ func (f *FIDO) claimOf(ctx context.Context, a asked, credentialID []byte) (claim
 		if err := done(); err != nil {
 			return err
 		}
-		found.model, _, err = f.model(tx, found.AAGUID)
+		found.status, err = f.models.Status(tx, found.Provenance)
 		return err
 	})
 	return found, err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/db"
 )
 
@@ -86,15 +86,30 @@ func must(err error) {
 }
 
 // Models is metadata for tests.
-type Models map[uuid.UUID]fido.Model
+type Models map[uuid.UUID]metadata.Model
 
 // Known knows AAGUID, by Vendor's root.
 func Known() Models {
-	return Models{AAGUID: {Description: Model, Roots: Vendor().Pool()}}
+	return Models{AAGUID: {
+		Name: AAGUID.String(), Description: Model, Hardware: true, Anchors: []metadata.Anchor{{DER: Vendor().Root.Raw}},
+	}}
 }
 
-// Model implements fido.Models.
-func (m Models) Model(_ *db.Tx, aaguid fido.AAGUID) (fido.Model, bool, error) {
-	model, ok := m[aaguid]
+// Revoked is Known after a report about AAGUID.
+func Revoked() Models {
+	known := Known()
+	model := known[AAGUID]
+	model.Reports = []metadata.Report{{Status: "REVOKED"}}
+	known[AAGUID] = model
+	return known
+}
+
+// Lookup implements metadata.Source.
+func (m Models) Lookup(_ *db.Tx, name string) (metadata.Model, bool, error) {
+	id, err := uuid.Parse(name)
+	if err != nil {
+		return metadata.Model{}, false, nil // a key identifier
+	}
+	model, ok := m[id]
 	return model, ok, nil
 }

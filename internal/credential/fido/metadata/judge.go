@@ -115,7 +115,7 @@ func (s *Store) claimed(ctx context.Context, v Verdict, path []*x509.Certificate
 	}
 	err = s.o.DB.Read(ctx, func(tx *db.Tx) error {
 		for _, name := range names {
-			if m, known, err = Lookup(tx, name); err != nil || known {
+			if m, known, err = s.o.Source.Lookup(tx, name); err != nil || known {
 				return err
 			}
 		}

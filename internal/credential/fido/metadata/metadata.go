@@ -35,9 +35,17 @@ var schema embed.FS
 // Schema holds this room's migrations. They come after credential's.
 var Schema fs.FS = schema
 
+// Source knows models by their names: the tables of this room, unless a test
+// has its own.
+type Source interface {
+	Lookup(tx *db.Tx, name string) (Model, bool, error)
+}
+
 // Options of the room. Only DB is always needed.
 type Options struct {
 	DB *db.DB
+	// Source replaces the tables if it is set.
+	Source Source
 	// Roots are certificates that the operator trusts to attest models of
 	// which the FIDO Alliance publishes nothing.
 	Roots []*x509.Certificate
@@ -72,6 +80,9 @@ func New(o Options) *Store {
 		for i := range list {
 			list[i] = strings.ToLower(list[i])
 		}
+	}
+	if o.Source == nil {
+		o.Source = tables{}
 	}
 	return &Store{o: o, apple: embedded("apple.pem")}
 }

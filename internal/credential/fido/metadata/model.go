@@ -82,7 +82,7 @@ func (s *Store) Status(tx *db.Tx, p Provenance) (Status, error) {
 	if !p.Attested() || p.Model == "" {
 		return Status{}, nil
 	}
-	m, known, err := Lookup(tx, p.Model)
+	m, known, err := s.o.Source.Lookup(tx, p.Model)
 	if err != nil {
 		return Status{}, err
 	}
@@ -123,6 +123,12 @@ func (r Report) holds(now time.Time) bool {
 func (r Report) concerns(path []string) bool {
 	return len(r.Batch) == 0 || slices.ContainsFunc(r.Batch, func(sum string) bool { return slices.Contains(path, sum) })
 }
+
+// tables is the source that imports fill.
+type tables struct{}
+
+// Lookup implements Source.
+func (tables) Lookup(tx *db.Tx, name string) (Model, bool, error) { return Lookup(tx, name) }
 
 // Lookup returns a model by its name, and whether anything is known of it.
 func Lookup(tx *db.Tx, name string) (Model, bool, error) {
