@@ -89,7 +89,7 @@ type Admitted struct {
 }
 
 // SignIn opens a session if the proofs reach what is required, by a method that
-// is accepted. Faults: NotAdmitted, LevelTooLow, JourneyExpired, and those of
+// is accepted. Faults: NotAdmitted, LevelTooLow, FIDONotVerified, JourneyExpired, and those of
 // the proofs' own use.
 func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	facts, err := weigh(a.Proofs)
@@ -98,6 +98,9 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	}
 	level := care.Level(facts.evidence...)
 	if !a.Requirement.Reaches(facts.method, level) {
+		if unverified(facts.evidence) {
+			return Admitted{}, fault.New(fault.FIDONotVerified, fmt.Errorf("%s without its user verified reached %s", facts.method, level))
+		}
 		return Admitted{}, fault.New(fault.LevelTooLow, fmt.Errorf("%s reached %s, want %s", facts.method, level, a.Requirement.ACR))
 	}
 	if !slices.Contains(a.Requirement.Methods, facts.method) {
@@ -133,6 +136,12 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 		return Admitted{}, fmt.Errorf("signing in: %w", err)
 	}
 	return Admitted{Token: token, Session: *opened}, nil
+}
+
+// unverified reports whether a key signed without verifying its user: a single
+// factor, for which there is a better answer than a level.
+func unverified(evidence []care.Evidence) bool {
+	return slices.ContainsFunc(evidence, func(e care.Evidence) bool { return e.Key && !e.UserVerified })
 }
 
 // facts is what a set of proofs says together.

@@ -153,8 +153,8 @@ func (h *House) verifiers(refused []string) {
 	h.MailCode = mailcode.New(mailcode.Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Throttle: h.Throttle, Random: h.Random})
 	h.Links = link.New(h.DB, h.Random)
 	h.FIDO = fido.New(fido.Options{
-		DB: h.DB, Ring: h.Ring, Random: h.Random, RPID: h.host(), RPName: h.Config.Operator.Service,
-		Origins: []string{h.Config.BaseURL}, Suspend: h.Gate.Doubt,
+		DB: h.DB, Ring: h.Ring, Random: h.Random, RPID: h.Config.FIDO.RPID, RPName: h.Config.Operator.Service,
+		Origins: h.Config.FIDO.Origins, Policies: h.Config.FIDO.Policies, Suspend: h.Gate.Doubt,
 	})
 }
 

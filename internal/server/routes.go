@@ -11,6 +11,7 @@ import (
 	"carekey.dev/carekey/internal/account"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/connection"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/dev"
 	"carekey.dev/carekey/internal/fault"
@@ -98,6 +99,9 @@ func (s *site) routes() {
 		Requirements: h.Requirements, App: h.App, MailCode: h.MailCode, Recovery: h.Recovery,
 		Frames: s.provider.SignOutFrames, Network: web.Client, Random: h.Random,
 	}).Routes(s.mux)
+	if h.Config.FIDO.Related() {
+		s.mux.HandleFunc("GET "+fido.RelatedPath, s.related)
+	}
 	help.New(s.kit, s.allowList).Routes(s.mux)
 	h.Terms.Routes(s.mux, s.kit, h.DB.Now)
 	if h.Config.Dev {
@@ -105,6 +109,17 @@ func (s *site) routes() {
 		return
 	}
 	s.mux.Handle("GET /{$}", http.RedirectHandler("/cim/", http.StatusSeeOther))
+}
+
+// related tells browsers at which further origins keys of this domain are used.
+func (s *site) related(w http.ResponseWriter, _ *http.Request) {
+	text, err := fido.Related(s.Config.FIDO.Origins)
+	if err != nil { // checked when the configuration was read
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json") // WebAuthn, 5.11.1 step 3
+	w.Write(text)
 }
 
 // terms is the version in force.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/headless"
@@ -280,6 +281,36 @@ func TestHeadlessSignInIsOffUnlessEnabled(t *testing.T) {
 		response.Body.Close()
 		if (response.StatusCode == http.StatusOK) != on {
 			t.Errorf("enabled %t: %d", on, response.StatusCode)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBrowsersAreToldOfRelatedOrigins: WebAuthn, 5.11. Where there are none,
+// nothing is said.
+func TestBrowsersAreToldOfRelatedOrigins(t *testing.T) {
+	for _, more := range []string{"", "https://id.northmoor.example"} {
+		h := furnished(t, config.Demo{Listen: freeAddress(t)}, func(name string) (string, bool) {
+			return more, name == "CAREKEY_FIDO_ORIGINS" && more != ""
+		})
+		stop := serving(t, h)
+		response, err := http.Get(h.Config.Link(fido.RelatedPath))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		want := `{"origins":["` + h.Config.BaseURL + `","` + more + `"]}`
+		switch {
+		case more == "" && response.StatusCode != http.StatusNotFound:
+			t.Errorf("without related origins: %s", response.Status)
+		case more != "" && (string(text) != want || response.Header.Get("Content-Type") != "application/json"):
+			t.Errorf("%s %q: %s, want %s", response.Status, response.Header.Get("Content-Type"), text, want)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)

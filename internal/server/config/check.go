@@ -57,6 +57,7 @@ func (l *loader) config(f file) *Config {
 	}
 	c.TrustedProxies = l.networks("trusted_proxies", f.TrustedProxies)
 	c.ThrottleExempt = l.networks("throttle.exempt_networks", f.Throttle.ExemptNetworks)
+	c.FIDO = l.fido(c, f)
 	c.PerType = l.perType(f.Authenticators.PerType)
 	c.Passkey = l.passkey(f)
 	c.SharedComputers = l.networks("shared_computers.networks", f.SharedComputers.Networks)

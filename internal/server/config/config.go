@@ -48,6 +48,8 @@ type Config struct {
 	Signing     Signing
 	// ThrottleExempt are networks whose failures are not counted by network.
 	ThrottleExempt []netip.Prefix
+	// FIDO is about security keys, Windows Hello and passkeys.
+	FIDO FIDO
 	// PerType is how many authenticators of one type a person may hold.
 	PerType int
 	// Passkey is whom the private beta of passkeys is open to.

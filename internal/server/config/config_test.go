@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/server/config"
 )
 
@@ -34,6 +36,7 @@ signing: {rotate_every: 720h, publish_before: 2h, hsm_socket: /run/carekey-hsm/s
 authenticators: {per_type: 3}
 passkey: {relying_parties: [ers], people: [RX901, "555000100101"]}
 shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
+fido: {rp_id: northmoor.nhs.uk, origins: [https://id.northmoor.example], policy: {security_key: attested, windows_hello: listed, passkey: any}}
 `
 
 func environment(variables ...string) config.Environment {
@@ -76,7 +79,11 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		OutgoingAllow:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Signing:        config.Signing{RotateEvery: 720 * time.Hour, PublishBefore: 2 * time.Hour, HSMSocket: "/run/carekey-hsm/signing.sock"},
 
-		PerType:         3,
+		PerType: 3,
+		FIDO: config.FIDO{
+			RPID: "northmoor.nhs.uk", Origins: []string{"https://id.northmoor.nhs.uk", "https://id.northmoor.example"},
+			Policies: map[care.Method]fido.Policy{care.SecurityKey: fido.Attested, care.WindowsHello: fido.Listed, care.Passkey: fido.Any},
+		},
 		Passkey:         config.Passkey{RelyingParties: []string{"ers"}, People: []string{"RX901", "555000100101"}},
 		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
 	}
@@ -105,7 +112,9 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_PASSWORDS_BLOCK_LIST_FILE=/etc/carekey/leaked",
 		"CAREKEY_SESSIONS_AAL2_IDLE=30m", "CAREKEY_SESSIONS_AAL2_TOTAL=8h", "CAREKEY_SESSIONS_AAL3_IDLE=10m", "CAREKEY_SESSIONS_AAL3_TOTAL=10h",
 		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_SIGNING_HSM_SOCKET=/run/carekey-hsm/signing.sock", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
-		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_PASSKEY_RELYING_PARTIES=ers", "CAREKEY_PASSKEY_PEOPLE=RX901,555000100101", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
+		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_FIDO_RP_ID=northmoor.nhs.uk", "CAREKEY_FIDO_ORIGINS=https://id.northmoor.example",
+		"CAREKEY_FIDO_POLICY_SECURITY_KEY=attested", "CAREKEY_FIDO_POLICY_WINDOWS_HELLO=listed", "CAREKEY_FIDO_POLICY_PASSKEY=any",
+		"CAREKEY_PASSKEY_RELYING_PARTIES=ers", "CAREKEY_PASSKEY_PEOPLE=RX901,555000100101", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {
 		t.Fatal(err)

@@ -72,6 +72,15 @@ type file struct {
 		RelyingParties []string `yaml:"relying_parties"`
 		People         []string `yaml:"people"`
 	} `yaml:"passkey"`
+	FIDO struct {
+		RPID    string   `yaml:"rp_id"`
+		Origins []string `yaml:"origins"`
+		Policy  struct {
+			SecurityKey  string `yaml:"security_key"`
+			WindowsHello string `yaml:"windows_hello"`
+			Passkey      string `yaml:"passkey"`
+		} `yaml:"policy"`
+	} `yaml:"fido"`
 	SharedComputers struct {
 		Networks []string `yaml:"networks"`
 	} `yaml:"shared_computers"`
@@ -136,6 +145,11 @@ func (f *file) settings() []setting {
 		{"authenticators.per_type", &f.Authenticators.PerType},
 		{"passkey.relying_parties", &f.Passkey.RelyingParties},
 		{"passkey.people", &f.Passkey.People},
+		{"fido.rp_id", &f.FIDO.RPID},
+		{"fido.origins", &f.FIDO.Origins},
+		{"fido.policy.security_key", &f.FIDO.Policy.SecurityKey},
+		{"fido.policy.windows_hello", &f.FIDO.Policy.WindowsHello},
+		{"fido.policy.passkey", &f.FIDO.Policy.Passkey},
 		{"shared_computers.networks", &f.SharedComputers.Networks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}

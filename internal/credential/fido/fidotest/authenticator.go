@@ -58,6 +58,11 @@ type Key struct {
 	Transports []string
 	// Discoverable: it keeps its credentials, and says whose they are.
 	Discoverable bool
+	// What a key or a browser that misbehaves does: RPID signs for another domain
+	// ("" for the right one), Absent with nobody there, Forge with a wrong
+	// signature; Same makes the newest credential once more, whatever is excluded.
+	RPID                string
+	Absent, Forge, Same bool
 	// Counter is the next signature's; a key that does not count has Step 0.
 	Counter, Step uint32
 
@@ -156,7 +161,7 @@ func (k *Key) Create(text json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	for _, d := range o.PublicKey.Exclude {
-		if k.has(d.ID) {
+		if k.has(d.ID) && !k.Same {
 			return nil, ErrInvalidState
 		}
 	}
@@ -166,6 +171,10 @@ func (k *Key) Create(text json.RawMessage) ([]byte, error) {
 	}
 	h := held{id: make([]byte, 32), user: o.PublicKey.User.ID, rp: o.PublicKey.RP.ID, private: private}
 	rand.Read(h.id)
+	if k.Same {
+		h = k.held[len(k.held)-1]
+		private = h.private
+	}
 	public, err := cose(&private.PublicKey)
 	if err != nil {
 		return nil, err
@@ -198,7 +207,7 @@ func (k *Key) Get(text json.RawMessage) ([]byte, error) {
 	}
 	data := k.data(h.rp, 0)
 	client := k.client("webauthn.get", o.PublicKey.Challenge)
-	signature, err := sign(h.private, data, client)
+	signature, err := k.sign(h.private, data, client)
 	if err != nil {
 		return nil, err
 	}
@@ -226,11 +235,13 @@ func (k *Key) find(o options) (held, bool) {
 
 // data is authenticator data up to the counter (WebAuthn, 6.1).
 func (k *Key) data(rp string, flags byte) []byte {
-	flags |= 1 // user present
-	for bit, on := range map[byte]bool{1 << 2: k.UserVerified, 1 << 3: k.BackupEligible, 1 << 4: k.BackupState} {
+	for bit, on := range map[byte]bool{1: !k.Absent, 1 << 2: k.UserVerified, 1 << 3: k.BackupEligible, 1 << 4: k.BackupState} {
 		if on {
 			flags |= bit
 		}
+	}
+	if k.RPID != "" {
+		rp = k.RPID
 	}
 	hash := sha256.Sum256([]byte(rp))
 	data := binary.BigEndian.AppendUint32(append(hash[:], flags), k.Counter)
@@ -257,7 +268,7 @@ func (k *Key) attest(private *ecdsa.PrivateKey, data, client []byte) ([]byte, er
 	format, statement := k.Format, map[string]any{}
 	switch k.Format {
 	case Self:
-		signature, err := sign(private, data, client)
+		signature, err := k.sign(private, data, client)
 		if err != nil {
 			return nil, err
 		}
@@ -267,7 +278,7 @@ func (k *Key) attest(private *ecdsa.PrivateKey, data, client []byte) ([]byte, er
 		if err != nil {
 			return nil, err
 		}
-		signature, err := sign(leaf, data, client)
+		signature, err := k.sign(leaf, data, client)
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +287,10 @@ func (k *Key) attest(private *ecdsa.PrivateKey, data, client []byte) ([]byte, er
 	return webauthncbor.Marshal(map[string]any{"fmt": format, "attStmt": statement, "authData": data})
 }
 
-func sign(private *ecdsa.PrivateKey, data, client []byte) ([]byte, error) {
+func (k *Key) sign(private *ecdsa.PrivateKey, data, client []byte) ([]byte, error) {
+	if k.Forge {
+		client = append(slices.Clone(client), ' ')
+	}
 	hash := sha256.Sum256(client)
 	sum := sha256.Sum256(append(slices.Clone(data), hash[:]...))
 	return ecdsa.SignASN1(rand.Reader, private, sum[:])
