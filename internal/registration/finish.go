@@ -2,12 +2,16 @@ package registration
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/link"
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/journey"
@@ -15,7 +19,7 @@ import (
 )
 
 // postVerify checks the app's first code. The app is then proven to hold the
-// secret; a signed-in person is done, by link the RA has to confirm.
+// secret.
 func (g *Registration) postVerify(w http.ResponseWriter, r *http.Request) {
 	form, t, ok := g.form(w, r, stepApp)
 	if !ok {
@@ -31,6 +35,12 @@ func (g *Registration) postVerify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.State.Pending, t.State.Proven = app.Pending{}, proven
+	g.proven(w, r, t)
+}
+
+// proven goes on from a new authenticator that has shown that it works: a
+// signed-in person is done, by link the RA has to confirm.
+func (g *Registration) proven(w http.ResponseWriter, r *http.Request, t trip) {
 	if t.State.By != byLink {
 		g.finish(w, r, t)
 		return
@@ -75,14 +85,14 @@ func (g *Registration) confirm(w http.ResponseWriter, r *http.Request) {
 // is registered twice.
 func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
 	if t.State.By == byLink {
-		// The RA has seen the person: the new device takes the place of the
-		// one that they have (N10: after a disable only binding again helps).
+		// The RA has seen the person: the new device takes the place of one that
+		// they have (N10: after a disable only binding again helps).
 		_, held, err := g.holder(r.Context(), t.State.UID)
 		if err != nil {
 			g.Kit.Fault(w, r, err)
 			return
 		}
-		t.State.Replaces = replaced(held, t.State.Method)
+		t.State.Replaces = replaced(held, t.State.Method, g.Gate.Limit(t.State.Method))
 	}
 	record, err := g.bind(r, t)
 	if err != nil {
@@ -94,7 +104,7 @@ func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
 		record = before
 	}
 	// What was proven has done its work.
-	t.State.Ticket, t.State.Recovery, t.State.Proven = "", "", app.Proven{}
+	t.State.Ticket, t.State.Recovery, t.State.Proven, t.State.Key.Sealed = "", "", app.Proven{}, ""
 	t.State.Record, t.State.Made = record.ID, record.RegisteredAt
 	t.Expires = record.RegisteredAt.Add(doneLife)
 	g.next(w, r, t, stepDone, pathDone)
@@ -116,7 +126,7 @@ func (g *Registration) stopLate(w http.ResponseWriter, r *http.Request, t trip, 
 // bind gives the gate what the journey has proven.
 func (g *Registration) bind(r *http.Request, t trip) (credential.Record, error) {
 	ctx := r.Context()
-	enrolment, err := g.App.Enrolment(t.State.Proven)
+	enrolment, err := g.enrolment(t)
 	if err != nil {
 		return credential.Record{}, err
 	}
@@ -131,6 +141,33 @@ func (g *Registration) bind(r *http.Request, t trip) (credential.Record, error) 
 		}
 	}
 	return g.Gate.Bind(ctx, b)
+}
+
+// enrolment is the new authenticator, of its verifier.
+func (g *Registration) enrolment(t trip) (credential.Enrolment, error) {
+	if kindOf(t.State.Method).key() {
+		return g.FIDO.Enrolment(t.State.Key, t.State.Name)
+	}
+	return g.App.Enrolment(t.State.Proven)
+}
+
+// replaced is the record of a type that a new one by link replaces, or "": one
+// that can sign in no more, or, where there is no room for another, the one that
+// was not used for the longest time.
+func replaced(held []credential.Record, method care.Method, limit int) string {
+	var same []credential.Record
+	for _, r := range held {
+		if r.Method == method {
+			same = append(same, r)
+		}
+	}
+	if i := slices.IndexFunc(same, func(r credential.Record) bool { return !r.Usable() }); i >= 0 {
+		return same[i].ID
+	}
+	if len(same) < limit {
+		return ""
+	}
+	return slices.MinFunc(same, func(a, b credential.Record) int { return a.LastUsed.Compare(b.LastUsed) }).ID
 }
 
 // proofs asks each verifier again for what it has verified in this journey.
@@ -177,9 +214,15 @@ func (g *Registration) finished(ctx context.Context, t trip) (credential.Record,
 
 // doneData is the last page.
 type doneData struct {
+	Kind               kind
 	Replaced, SignedIn bool
 	// Offer: recovery codes can be made here. Saved: they were.
 	Offer, Saved bool
+	// Rows are what a key is, and Why what it counts for and why not for more.
+	Rows []page.Row
+	Why  string
+	// Unnamed: the name that was typed could not be used.
+	Unnamed bool
 }
 
 func (g *Registration) done(w http.ResponseWriter, r *http.Request) {
@@ -193,8 +236,51 @@ func (g *Registration) done(w http.ResponseWriter, r *http.Request) {
 		g.Kit.Fault(w, r, err)
 		return
 	}
-	g.render(w, r, "done", sealed, page.View{Title: "Registration successful", Data: doneData{
-		Replaced: t.State.Replaces != "", SignedIn: s != nil && s.UID == t.State.UID, Saved: t.State.Saved,
+	d := doneData{
+		Kind: kindOf(t.State.Method), Replaced: t.State.Replaces != "",
+		SignedIn: s != nil && s.UID == t.State.UID, Saved: t.State.Saved,
 		Offer: t.State.Method == care.AuthenticatorApp && g.DB.Now().Before(t.State.Made.Add(offerLife)),
-	}})
+	}
+	if d.Unnamed = t.State.Unnamed; d.Kind.key() {
+		if err := g.describe(r.Context(), t.State, &d); err != nil {
+			g.Kit.Fault(w, r, err)
+			return
+		}
+	}
+	g.render(w, r, "done", sealed, page.View{Title: "Registration successful", Data: d})
+}
+
+// describe says what was registered and what it counts for. Whoever comes back
+// after its removal reads the rest of the page.
+func (g *Registration) describe(ctx context.Context, s state, d *doneData) error {
+	var found []fido.Key
+	var record credential.Record
+	err := g.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		if found, err = fido.Of(tx, s.UID); err != nil {
+			return err
+		}
+		record, err = credential.ByID(tx, s.Record)
+		if errors.Is(err, db.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(found, func(k fido.Key) bool { return k.AuthenticatorID == s.Record })
+	if i < 0 {
+		return nil
+	}
+	d.Rows = []page.Row{{Key: "Name", Value: record.Name}}
+	if found[i].Model != "" {
+		d.Rows = append(d.Rows, page.Row{Key: "Model", Value: found[i].Model})
+	}
+	d.Rows = append(d.Rows, page.Row{Key: "Counts as", Value: found[i].Level.String()})
+	if d.Why = s.Key.Why; found[i].Level < s.Key.Level {
+		d.Why = "It counts as " + found[i].Level.String() + " because that is how you were signed in. If you need " + s.Key.Level.String() +
+			", ask your Registration Authority for a registration link and register it again."
+	}
+	return nil
 }

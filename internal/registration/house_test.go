@@ -47,6 +47,8 @@ type house struct {
 	*gatetest.Door
 	t       *testing.T
 	handler http.Handler
+	// passkeys: the private beta is open to everybody here.
+	passkeys bool
 }
 
 func newHouse(t *testing.T) *house {
@@ -57,7 +59,9 @@ func newHouse(t *testing.T) *house {
 	kit := pagetest.Kit(t)
 	h.Registration = New(Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Gate: rig.Gate, Sessions: rig.Sessions, Devices: session.NewDevices(rig.Ring, rand.Reader),
-		Requirements: requirements, App: rig.App, MailCode: rig.MailCode, Link: rig.Link, Recovery: rig.Recovery,
+		Requirements: requirements, App: rig.App, FIDO: rig.FIDO,
+		Passkeys: func(*db.Tx, care.UID) (bool, error) { return h.passkeys, nil },
+		MailCode: rig.MailCode, Link: rig.Link, Recovery: rig.Recovery,
 		Network: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
 		Random:  rand.Reader,
 	})
@@ -97,10 +101,13 @@ func (h *house) must(err error) {
 	}
 }
 
-// linkFor makes a registration link as an RA would, and returns its path.
-func (h *house) linkFor(uid care.UID) string {
+// linkFor makes a registration link for a phone as an RA would, and returns its
+// path; linkTo makes one for another type.
+func (h *house) linkFor(uid care.UID) string { return h.linkTo(uid, care.AuthenticatorApp) }
+
+func (h *house) linkTo(uid care.UID, method care.Method) string {
 	h.t.Helper()
-	token, err := h.Link.Create(h.t.Context(), uid, care.AuthenticatorApp, "operator")
+	token, err := h.Link.Create(h.t.Context(), uid, method, "operator")
 	h.must(err)
 	return pathLink + "?t=" + token
 }

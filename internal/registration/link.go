@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/journey"
 	"carekey.dev/carekey/internal/page"
@@ -20,15 +21,38 @@ func (g *Registration) link(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	g.linkPage(w, r, token, false)
+}
+
+// linkPage is the page with the "Register" button of a link that can be started;
+// unticked: somebody has pressed it without confirming.
+func (g *Registration) linkPage(w http.ResponseWriter, r *http.Request, token string, unticked bool) {
 	l, err := g.Link.Peek(r.Context(), token)
-	if err == nil && !built(l.Method) {
-		err = fault.New(fault.LinkUnknown, errors.New("no page for "+string(l.Method)))
+	if err == nil {
+		err = g.linkable(r.Context(), l)
 	}
 	if err != nil {
 		g.stop(w, r, trip{State: state{By: byLink}}, err)
 		return
 	}
-	g.instructionsPage(w, r, "", instructionsData{Action: pathLink, Token: token, ByLink: true})
+	k := kindOf(l.Method)
+	var mistakes []page.FieldError
+	if unticked {
+		mistakes = append(mistakes, k.soleAccess())
+	}
+	g.instructionsPage(w, r, "", instructionsData{
+		Kind: k, Action: pathLink, Token: token, ByLink: true, Several: g.Gate.Limit(l.Method) > 1,
+		Standing: state{By: byLink}.standing(k),
+	}, mistakes...)
+}
+
+// linkable is the fault of a link for a type that its person cannot register.
+func (g *Registration) linkable(ctx context.Context, l link.Link) error {
+	open, err := g.admits(ctx, l.UID, l.Method)
+	if err == nil && !open {
+		err = fault.New(fault.LinkUnknown, errors.New("no page for "+string(l.Method)))
+	}
+	return err
 }
 
 // postLink uses the link for one journey. In the browser that used it the same
@@ -41,7 +65,7 @@ func (g *Registration) postLink(w http.ResponseWriter, r *http.Request) {
 	}
 	token := form.Get("t")
 	if form.Get("confirm") == "" {
-		g.instructionsPage(w, r, "", instructionsData{Action: pathLink, Token: token, ByLink: true}, soleAccess())
+		g.linkPage(w, r, token, true)
 		return
 	}
 	j, err := g.startLink(r.Context(), token, page.Browser(r))
@@ -62,8 +86,8 @@ func (g *Registration) startLink(ctx context.Context, token, browser string) (tr
 	} else if l, err = g.Link.Start(ctx, token, j.ID, browser); err != nil {
 		return j, err
 	}
-	if !built(l.Method) {
-		return j, fault.New(fault.LinkUnknown, errors.New("no page for "+string(l.Method)))
+	if err := g.linkable(ctx, l); err != nil {
+		return j, err
 	}
 	j.Expires = l.StartedAt.Add(journeyLife)
 	if !g.DB.Now().Before(j.Expires) {

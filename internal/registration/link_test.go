@@ -213,9 +213,7 @@ func TestUnknownLink(t *testing.T) {
 
 func TestLinkForAnotherTypeIsNotForThisRoom(t *testing.T) {
 	h := newHouse(t)
-	token, err := h.Link.Create(t.Context(), priya, care.SecurityKey, "operator")
-	h.must(err)
-	h.browser().get(pathLink+"?t="+token).sees(409, "This registration link does not work")
+	h.browser().get(h.linkTo(priya, care.IPadApp)).sees(409, "This registration link does not work")
 }
 
 // TestLinkReplacesALostOrDisabledApp: after a disable only binding again helps

@@ -159,7 +159,8 @@ func (g *Registration) postCode(w http.ResponseWriter, r *http.Request) {
 	}
 	// The one that was proven, in case another tab entered another one.
 	t.State.Address = mailbox.Address()
-	g.next(w, r, t, stepPassword, pathPassword)
+	k := kindOf(t.State.Method)
+	g.next(w, r, t, k.first, k.path)
 }
 
 // postResend sends another code, once a minute.

@@ -1,8 +1,10 @@
 // Package registration is the way of a worker who registers an authenticator:
-// Microsoft Authenticator so far, screen by screen as seed 0 has it.
+// Microsoft Authenticator, screen by screen as seed 0 has it, or a security key,
+// Windows Hello or a passkey by the same screens. Each type is a kind with its
+// own words and steps; what comes before and after them is the same for all.
 //
-// A browser comes in with one of three rights: a fresh sign-in (a first or a
-// new phone), a registration link that a Registration Authority made, or a
+// A browser comes in with one of three rights: a fresh sign-in (a first or
+// another device), a registration link that a Registration Authority made, or a
 // right password and a recovery code (a lost phone). It leaves with an
 // authenticator, or with a page that says why not and what to do instead.
 //
@@ -20,6 +22,7 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/app"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -61,9 +64,13 @@ type Options struct {
 	Devices      *session.Devices
 	Requirements *journey.Requirements
 	App          *app.App
+	FIDO         *fido.FIDO
 	MailCode     *mailcode.MailCode
 	Link         *link.Links
 	Recovery     *recovery.Recovery
+	// Passkeys reports whether the private beta of passkeys is open to a person;
+	// nil: to nobody.
+	Passkeys func(tx *db.Tx, uid care.UID) (bool, error)
 	// Network returns the client's address behind trusted proxies.
 	Network func(r *http.Request) netip.Addr
 	Random  io.Reader
@@ -119,6 +126,8 @@ func (g *Registration) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+pathScan, g.postScan)
 	mux.HandleFunc("GET "+pathVerify, g.verify)
 	mux.HandleFunc("POST "+pathVerify, g.postVerify)
+	mux.HandleFunc("GET "+pathKey, g.key)
+	mux.HandleFunc("POST "+pathKey, g.postKey)
 	mux.HandleFunc("GET "+pathConfirm, g.confirm)
 	mux.HandleFunc("GET "+pathDone, g.done)
 	mux.HandleFunc("POST "+pathMake, g.postMake)
@@ -140,6 +149,7 @@ const (
 	pathPassword = "/register/password"
 	pathScan     = "/register/app"
 	pathVerify   = "/register/verify"
+	pathKey      = "/register/key"
 	pathConfirm  = "/register/confirm"
 	pathDone     = "/register/done"
 	pathMake     = "/register/codes/new"
@@ -162,6 +172,7 @@ const (
 	stepCode     = "code"
 	stepPassword = "password"
 	stepApp      = "app"
+	stepKey      = "key"
 	stepConfirm  = "confirm"
 	stepDone     = "done"
 )
@@ -182,6 +193,13 @@ type state struct {
 	// after its first code.
 	Pending app.Pending `json:"p,omitzero"`
 	Proven  app.Proven  `json:"v,omitzero"`
+	// Level is that of the session that began it. Key is the new key once it has
+	// shown that it works, Name what its holder calls it; Unnamed: what they
+	// typed is no name.
+	Level   care.AAL    `json:"l,omitempty"`
+	Key     fido.Proven `json:"k,omitzero"`
+	Name    string      `json:"n,omitempty"`
+	Unnamed bool        `json:"x,omitempty"`
 	// Record is the registered authenticator, Made when it was registered,
 	// and Saved whether its holder has saved recovery codes.
 	Record string    `json:"i,omitempty"`

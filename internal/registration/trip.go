@@ -65,7 +65,7 @@ func (g *Registration) next(w http.ResponseWriter, r *http.Request, t trip, step
 // pageOf is the address of the page where a journey stands.
 func pageOf(t trip, sealed string) string {
 	path := map[string]string{
-		stepEmail: pathEmail, stepCode: pathCode, stepPassword: pathPassword, stepApp: pathScan,
+		stepEmail: pathEmail, stepCode: pathCode, stepPassword: pathPassword, stepApp: pathScan, stepKey: pathKey,
 	}[t.Step]
 	return path + "?j=" + sealed
 }
@@ -125,10 +125,11 @@ func (g *Registration) member(next func(http.ResponseWriter, *http.Request, *ses
 	}
 }
 
-// here is the address to come back to with a GET.
+// here is the address to come back to with a GET: each form of these pages goes
+// to the address of its own page. What is sealed in it is made anew.
 func here(r *http.Request) string {
-	if r.Method == http.MethodGet {
-		return r.URL.RequestURI()
+	if id := r.URL.Query().Get("id"); id != "" {
+		return r.URL.Path + "?id=" + url.QueryEscape(id)
 	}
 	return r.URL.Path
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
+	"net/url"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
@@ -14,39 +14,56 @@ import (
 	"carekey.dev/carekey/internal/session"
 )
 
-// kind is an authenticator type as seed 0 offers it.
-type kind struct {
-	method care.Method
-	about  string
+// stock is what a person has, and what they may have.
+type stock struct {
+	held []credential.Record
+	// level is that of the session.
+	level care.AAL
+	// limit is how many of a type they may hold, passkeys whether the private
+	// beta is open to them.
+	limit    func(care.Method) int
+	passkeys bool
 }
 
-// kinds are in the seed's order ("Select authenticator type").
-var kinds = []kind{
-	{care.IPadApp, "Uses fingerprint biometrics on an iPad to authenticate"},
-	{care.AuthenticatorApp, "Uses an approved email and security code to access National Care Records Service"},
-	{care.WindowsHello, "Uses facial recognition, fingerprint or PIN on supported Windows devices"},
-	{care.SecurityKey, "Uses a small physical device that is a software free alternative to smartcards"},
+// of are the held ones of a type.
+func (s stock) of(m care.Method) []credential.Record {
+	var some []credential.Record
+	for _, r := range s.held {
+		if r.Method == m {
+			some = append(some, r)
+		}
+	}
+	return some
 }
 
-// built holds the types that this version can register.
-func built(m care.Method) bool { return m == care.AuthenticatorApp }
-
-// bindable reports whether a session at level may bind m (N23; decision 3).
-func bindable(m care.Method, level care.AAL) bool { return level >= m.Highest() }
+// full reports whether no other one of the type can be added.
+func (s stock) full(m care.Method) bool { return len(s.of(m)) >= s.limit(m) }
 
 // reason says why a type cannot be chosen, or "".
-func reason(m care.Method, held, built bool, level care.AAL) string {
-	switch {
-	case held:
+func (s stock) reason(k kind) string {
+	switch n := len(s.of(k.method)); {
+	case n == 1 && s.full(k.method):
 		return "You have registered this type."
-	case built && bindable(m, level):
-		return ""
-	case built:
-		return fmt.Sprintf("This needs a sign-in at %s, such as a smartcard, or your Registration Authority. You are signed in at %s.", m.Highest(), level)
-	case bindable(m, level):
+	case s.full(k.method):
+		return fmt.Sprintf("You have registered %d of this type.", n)
+	case !k.built():
 		return "Not available here yet."
+	case s.level < care.AAL2:
+		return fmt.Sprintf("This needs a sign-in at %s, or your Registration Authority. You are signed in at %s.", care.AAL2, s.level)
 	}
-	return fmt.Sprintf("Not available here yet. It will need a sign-in at %s or your Registration Authority.", m.Highest())
+	return ""
+}
+
+// hint is seed 0's, and for a key what it will count for: nobody should find
+// that out afterwards (decision 2).
+func (s stock) hint(k kind) string {
+	switch {
+	case !k.key():
+		return k.about
+	case s.level < care.AAL3:
+		return fmt.Sprintf("%s. It will count as %s, because you are signed in at %s", k.about, s.level, s.level)
+	}
+	return k.about + ". It counts as AAL3 if it proves that it cannot be copied, otherwise as AAL2"
 }
 
 // typesData is the page of the types.
@@ -55,25 +72,35 @@ type typesData struct {
 	Replaceable []replaceable
 	// Any: something can be chosen.
 	Any bool
+	// Most is how many of a type the person may hold.
+	Most int
+	// Raise: a registration link would lead to a higher level than the session.
+	Raise bool
+	Level string
 }
 
-// replaceable is a held type that can be moved to a new device.
-type replaceable struct{ Label, Href string }
+// replaceable is a held authenticator that can be moved to a new device.
+type replaceable struct{ Called, Noun, Href string }
 
-// offer is what a person who holds some authenticators can choose at a level.
-func offer(held []credential.Record, level care.AAL) typesData {
-	var d typesData
+// offer is what can be chosen.
+func (s stock) offer() typesData {
+	d := typesData{Most: s.limit(care.SecurityKey), Raise: s.level < care.AAL3, Level: s.level.String()}
 	for _, k := range kinds {
-		has := holds(held, k.method)
-		c := page.Choice{
-			Value: string(k.method), Label: k.method.TypeLabel(), Hint: k.about,
-			Reason: reason(k.method, has, built(k.method), level),
+		held := s.of(k.method)
+		if k.method == care.Passkey && !s.passkeys && len(held) == 0 {
+			continue
 		}
-		if has {
+		c := page.Choice{
+			Value: string(k.method), Label: k.method.TypeLabel(), Hint: s.hint(k), Reason: s.reason(k),
+			Needs: k.Needs, Unable: k.Unable,
+		}
+		if len(held) > 0 {
 			c.Tag = "Registered"
 		}
-		if has && built(k.method) && bindable(k.method, level) {
-			d.Replaceable = append(d.Replaceable, replaceable{k.method.TypeLabel(), pathReplace})
+		if s.full(k.method) && k.built() && s.level >= care.AAL2 {
+			for _, r := range held {
+				d.Replaceable = append(d.Replaceable, replaceable{r.Called(), k.Noun, replaceHref(r)})
+			}
 		}
 		d.Any = d.Any || c.Reason == ""
 		d.Choices = append(d.Choices, c)
@@ -81,8 +108,12 @@ func offer(held []credential.Record, level care.AAL) typesData {
 	return d
 }
 
-func holds(held []credential.Record, m care.Method) bool {
-	return slices.ContainsFunc(held, func(r credential.Record) bool { return r.Method == m })
+// replaceHref is where a held authenticator is replaced.
+func replaceHref(r credential.Record) string {
+	if r.Method == care.AuthenticatorApp {
+		return pathReplace
+	}
+	return pathReplace + "?id=" + url.QueryEscape(r.ID)
 }
 
 // holder reads a person and what they hold.
@@ -100,18 +131,43 @@ func (g *Registration) holder(ctx context.Context, uid care.UID) (person.Person,
 	return p, held, err
 }
 
+// stock reads what a signed-in person has and may have.
+func (g *Registration) stock(ctx context.Context, s *session.Session) (stock, error) {
+	_, held, err := g.holder(ctx, s.UID)
+	if err != nil {
+		return stock{}, err
+	}
+	open, err := g.admits(ctx, s.UID, care.Passkey)
+	return stock{held: held, level: s.AAL, limit: g.Gate.Limit, passkeys: open}, err
+}
+
+// admits reports whether a person may register a type: all that are built, and a
+// passkey if the private beta is open to them.
+func (g *Registration) admits(ctx context.Context, uid care.UID, m care.Method) (bool, error) {
+	if m != care.Passkey || g.Passkeys == nil {
+		return kindOf(m).built() && m != care.Passkey, nil
+	}
+	var open bool
+	err := g.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		open, err = g.Passkeys(tx, uid)
+		return err
+	})
+	return open, err
+}
+
 func (g *Registration) types(w http.ResponseWriter, r *http.Request, s *session.Session) {
 	g.typesPage(w, r, s)
 }
 
 func (g *Registration) typesPage(w http.ResponseWriter, r *http.Request, s *session.Session, mistakes ...page.FieldError) {
-	_, held, err := g.holder(r.Context(), s.UID)
+	has, err := g.stock(r.Context(), s)
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return
 	}
 	g.render(w, r, "types", "", page.View{
-		Title: "Select authenticator type", Data: offer(held, s.AAL), Errors: mistakes, Back: "/cim/",
+		Title: "Select authenticator type", Data: has.offer(), Errors: mistakes, Back: "/cim/",
 	})
 }
 
@@ -122,12 +178,12 @@ func (g *Registration) postType(w http.ResponseWriter, r *http.Request, s *sessi
 		g.Kit.Fault(w, r, err)
 		return
 	}
-	_, held, err := g.holder(r.Context(), s.UID)
+	has, err := g.stock(r.Context(), s)
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return
 	}
-	for _, c := range offer(held, s.AAL).Choices {
+	for _, c := range has.offer().Choices {
 		if c.Value == form.Get("type") && c.Reason == "" {
 			page.SeeOther(w, r, pathAdd+"/"+c.Value)
 			return

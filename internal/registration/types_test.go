@@ -1,43 +1,129 @@
 package registration
 
 import (
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 )
 
-// TestReasonOfATypeThatCannotBeChosen is decision 3: binding needs a session
-// at the level of the new authenticator (N23), and the list says so.
+// has is what somebody has at a level, with a limit for each type.
+func has(level care.AAL, limit int, methods ...care.Method) stock {
+	s := stock{level: level, limit: func(care.Method) int { return limit }}
+	for _, m := range methods {
+		s.held = append(s.held, credential.Record{ID: string(m), Method: m, Name: m.TypeLabel()})
+	}
+	return s
+}
+
+// TestReasonOfATypeThatCannotBeChosen: one of each type unless the operator
+// allows more, and no binding below AAL2 (decision 3).
 func TestReasonOfATypeThatCannotBeChosen(t *testing.T) {
-	const stronger = "This needs a sign-in at AAL3, such as a smartcard, or your Registration Authority. You are signed in at AAL2."
 	for _, c := range []struct {
-		method      care.Method
-		held, built bool
-		level       care.AAL
-		want        string
+		has    stock
+		method care.Method
+		want   string
 	}{
-		{care.AuthenticatorApp, false, true, care.AAL2, ""},
-		{care.AuthenticatorApp, false, true, care.AAL3, ""},
-		{care.AuthenticatorApp, true, true, care.AAL3, "You have registered this type."},
-		{care.SecurityKey, false, true, care.AAL3, ""},
-		{care.SecurityKey, false, true, care.AAL2, stronger},
-		{care.SecurityKey, false, false, care.AAL3, "Not available here yet."},
-		{care.SecurityKey, false, false, care.AAL2, "Not available here yet. It will need a sign-in at AAL3 or your Registration Authority."},
-		{care.IPadApp, true, false, care.AAL2, "You have registered this type."},
+		{has(care.AAL2, 1), care.AuthenticatorApp, ""},
+		{has(care.AAL3, 1), care.AuthenticatorApp, ""},
+		{has(care.AAL3, 1, care.AuthenticatorApp), care.AuthenticatorApp, "You have registered this type."},
+		{has(care.AAL2, 1), care.SecurityKey, ""},
+		{has(care.AAL3, 1), care.WindowsHello, ""},
+		{has(care.AAL2, 2, care.SecurityKey), care.SecurityKey, ""},
+		{has(care.AAL2, 2, care.SecurityKey, care.SecurityKey), care.SecurityKey, "You have registered 2 of this type."},
+		{has(care.AAL1, 1), care.SecurityKey, "This needs a sign-in at AAL2, or your Registration Authority. You are signed in at AAL1."},
+		{has(care.AAL3, 1), care.IPadApp, "Not available here yet."},
+		{has(care.AAL2, 1, care.IPadApp), care.IPadApp, "You have registered this type."},
 	} {
-		if got := reason(c.method, c.held, c.built, c.level); got != c.want {
-			t.Errorf("reason(%s, held %v, built %v, %s) = %q, want %q", c.method, c.held, c.built, c.level, got, c.want)
+		if got := c.has.reason(kindOf(c.method)); got != c.want {
+			t.Errorf("%s for who has %v at %s: %q, want %q", c.method, c.has.held, c.has.level, got, c.want)
 		}
 	}
 }
 
 func TestOfferMarksWhatIsHeld(t *testing.T) {
-	d := offer([]credential.Record{{Method: care.AuthenticatorApp}, {Method: care.Smartcard}}, care.AAL2)
-	if d.Any || len(d.Replaceable) != 1 || d.Choices[1].Tag != "Registered" || d.Choices[0].Tag != "" {
+	d := has(care.AAL2, 1, care.AuthenticatorApp, care.Smartcard, care.SecurityKey).offer()
+	if !d.Any || len(d.Replaceable) != 2 || d.Replaceable[0].Href != pathReplace || d.Replaceable[1].Href != pathReplace+"?id=security_key" ||
+		d.Choices[1].Tag != "Registered" || d.Choices[0].Tag != "" {
 		t.Errorf("%+v", d)
 	}
-	if d := offer(nil, care.AAL2); !d.Any || len(d.Replaceable) != 0 || len(d.Choices) != 4 {
+	if d := has(care.AAL2, 1).offer(); !d.Any || len(d.Replaceable) != 0 || len(d.Choices) != 4 {
 		t.Errorf("%+v", d)
 	}
+	open := has(care.AAL2, 1)
+	open.passkeys = true
+	if d := open.offer(); len(d.Choices) != 5 || d.Choices[4].Value != "passkey" {
+		t.Errorf("with the private beta open: %+v", d)
+	}
+}
+
+// TestTheListSaysWhatAKeyWillCountFor, before anybody registers it (decision 2).
+func TestTheListSaysWhatAKeyWillCountFor(t *testing.T) {
+	for level, want := range map[care.AAL]string{
+		care.AAL2: "It will count as AAL2, because you are signed in at AAL2",
+		care.AAL3: "It counts as AAL3 if it proves that it cannot be copied, otherwise as AAL2",
+	} {
+		for _, c := range has(level, 1).offer().Choices {
+			key := slices.Contains([]string{"security_key", "windows_hello"}, c.Value)
+			if strings.Contains(c.Hint, want) != key {
+				t.Errorf("at %s the hint of %s is %q", level, c.Value, c.Hint)
+			}
+		}
+	}
+}
+
+// TestWhatALinkReplaces: what can sign in no more, or the one that was not used
+// for the longest time where there is no room (N10).
+func TestWhatALinkReplaces(t *testing.T) {
+	key := func(id string, used int64, lost bool) credential.Record {
+		r := credential.Record{ID: id, Method: care.SecurityKey, LastUsed: moment(used)}
+		if lost {
+			r.SuspendedAt = moment(1)
+		}
+		return r
+	}
+	app := credential.Record{ID: "app", Method: care.AuthenticatorApp}
+	for name, c := range map[string]struct {
+		held  []credential.Record
+		limit int
+		want  string
+	}{
+		"nothing held":       {nil, 1, ""},
+		"another type":       {[]credential.Record{app}, 1, ""},
+		"the only one":       {[]credential.Record{app, key("a", 5, false)}, 1, "a"},
+		"room for another":   {[]credential.Record{key("a", 5, false)}, 2, ""},
+		"a lost one":         {[]credential.Record{key("a", 5, false), key("b", 9, true)}, 3, "b"},
+		"no room":            {[]credential.Record{key("a", 5, false), key("b", 3, false)}, 2, "b"},
+		"no room, never one": {[]credential.Record{key("a", 5, false), key("b", 0, false)}, 2, "b"},
+	} {
+		if got := replaced(c.held, care.SecurityKey, c.limit); got != c.want {
+			t.Errorf("%s: replaces %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestEveryKindHasItsWords: no page of a type has a gap.
+func TestEveryKindHasItsWords(t *testing.T) {
+	for _, k := range kinds {
+		if k.about == "" || !k.built() {
+			continue
+		}
+		if k.Called == "" || k.Noun == "" || k.Guide.Text == "" || len(k.Checks) == 0 || !strings.HasPrefix(k.Sole, "I confirm only I will have access to") ||
+			k.key() && (k.Needs == "" || k.Unable == "" || k.Ask == "" || k.Waiting == "" || k.Named == "") {
+			t.Errorf("%s: %+v", k.method, k)
+		}
+	}
+	if n := len(Methods()); n != 4 {
+		t.Errorf("%d types can be registered", n)
+	}
+}
+
+func moment(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }

@@ -151,10 +151,7 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 	r.must(err)
 	r.Sessions, r.Opener, err = session.New(d, session.Options{Random: rand.Reader})
 	r.must(err)
-	r.Gate = gate.New(gate.Options{
-		DB: d, Ring: r.Ring, Opener: r.Opener, Binder: credential.NewBinder(), Outbox: r.Outbox, Demo: true, Random: rand.Reader,
-		Link: func(path string) string { return Base + path },
-	})
+	r.Gate = r.GateOf(1)
 	cost := app.Cost{MemoryKiB: 64, Time: 1, Threads: 1}
 	r.App = app.New(app.Options{
 		DB: d, Ring: r.Ring, Throttle: r.Throttle, Outbox: r.Outbox, Random: rand.Reader, Cost: cost, Dev: true, NotMe: r.Gate.NotMe,
@@ -169,6 +166,15 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 		Models: fidotest.Known(), Suspend: r.Gate.Doubt,
 	})
 	return r
+}
+
+// GateOf returns a gate of the rig's that lets a person hold several
+// authenticators of one type.
+func (r *Rig) GateOf(perMethod int) *gate.Gate {
+	return gate.New(gate.Options{
+		DB: r.DB, Ring: r.Ring, Opener: r.Opener, Binder: credential.NewBinder(), Outbox: r.Outbox, Demo: true, Random: rand.Reader,
+		Link: func(path string) string { return Base + path }, PerMethod: perMethod,
+	})
 }
 
 // Fill makes the three people and their authenticators.
