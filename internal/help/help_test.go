@@ -28,6 +28,7 @@ func shelf(t *testing.T, list care.AllowList, err error) *pagetest.Browser {
 
 var paths = []string{
 	"/help", "/help/authenticator-app", "/help/lost-phone", "/help/authenticators", "/help/errors",
+	"/help/security-key", "/help/windows-hello", "/help/passkey",
 	"/help/email-domains", "/help/privacy", "/help/accessibility",
 }
 
