@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/person"
+	"carekey.dev/carekey/internal/registration"
 	"carekey.dev/carekey/internal/server"
 )
 
@@ -24,7 +26,7 @@ const look = 500 * time.Millisecond
 
 type linkCommand struct {
 	UID  string `arg:"" help:"The person's care identity number."`
-	Type string `arg:"" help:"The type of authenticator: authenticator_app."`
+	Type string `arg:"" help:"The type of authenticator: authenticator_app, windows_hello, security_key or passkey."`
 	place
 }
 
@@ -40,8 +42,8 @@ func (l *linkCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	if method != care.AuthenticatorApp {
-		return fmt.Errorf("%s cannot be registered with a link yet: use %s", method, care.AuthenticatorApp)
+	if types := registration.Methods(); !slices.Contains(types, method) {
+		return fmt.Errorf("%s cannot be registered with a link yet: use one of %v", method, types)
 	}
 	return l.enter(c, func(h *server.House) error { return c.introduce(h, uid, method) })
 }
@@ -50,6 +52,11 @@ func (c *console) introduce(h *server.House, uid care.UID, method care.Method) e
 	p, err := c.worker(h, uid)
 	if err != nil {
 		return err
+	}
+	if method == care.Passkey {
+		if err := c.letIn(h, p); err != nil {
+			return err
+		}
 	}
 	token, err := h.Links.Create(c.ctx, uid, method, operator)
 	if err != nil {
@@ -102,6 +109,19 @@ func (c *console) worker(h *server.House, uid care.UID) (person.Person, error) {
 		return p, fmt.Errorf("%s has no email address, so the code cannot reach them: give them one first", p.DisplayName())
 	}
 	return p, nil
+}
+
+// letIn checks that passkeys are open to the person: the link would lead nowhere.
+func (c *console) letIn(h *server.House, p person.Person) error {
+	var open bool
+	err := h.DB.Read(c.ctx, func(tx *db.Tx) (err error) {
+		open, err = h.Passkeys.Person(tx, p.UID)
+		return err
+	})
+	if err == nil && !open {
+		err = fmt.Errorf("passkeys are in private beta, and passkey.people does not name %s nor an organisation where they have a role", p.UID)
+	}
+	return err
 }
 
 // follow waits until the worker's screens show the number, and says how far

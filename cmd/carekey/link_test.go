@@ -156,3 +156,22 @@ func TestANewerLinkEndsTheOlderOnesIntroduction(t *testing.T) {
 		t.Errorf("the command says %v", err)
 	}
 }
+
+// TestALinkIsForEachTypeThatCanBeRegistered, and for no other.
+func TestALinkIsForEachTypeThatCanBeRegistered(t *testing.T) {
+	for _, method := range []string{"authenticator_app", "security_key", "windows_hello", "passkey"} {
+		i := introduce(t, "555000100102", method)
+		token := i.hears(`register\?t=(\S+)\n`)
+		if made, err := i.house.Links.Peek(t.Context(), token); err != nil || string(made.Method) != method {
+			t.Errorf("a link for %s is for %s, %v", method, made.Method, err)
+		}
+	}
+	for method, says := range map[string]string{
+		"ipad_app": "ipad_app cannot be registered with a link yet: use one of [", "smartcard": "cannot be registered", "key": "is not a method",
+	} {
+		command := &linkCommand{UID: "555000100102", Type: method}
+		if err := command.Run(&console{ctx: t.Context(), out: io.Discard}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/recovery"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
@@ -38,6 +39,8 @@ type held struct {
 	// Last: no other can sign in, so its holder cannot remove it.
 	Last bool
 	Rows []page.Row
+
+	known fido.Key
 }
 
 func (a *Account) authenticators(w http.ResponseWriter, r *http.Request, v visit) error {
@@ -54,10 +57,14 @@ func (a *Account) authenticators(w http.ResponseWriter, r *http.Request, v visit
 // listOf reads what the visitor holds.
 func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, error) {
 	var records []credential.Record
+	var keys []fido.Key
 	var left int
 	err := a.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		if records, err = credential.Of(tx, v.person.UID); err != nil {
+			return err
+		}
+		if keys, err = fido.Of(tx, v.person.UID); err != nil {
 			return err
 		}
 		left, err = recovery.Left(tx, v.person.UID)
@@ -67,8 +74,11 @@ func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, erro
 		return authenticatorsData{}, err
 	}
 	data := listed(records, v.session.AuthenticatorID)
-	for i := range data.Held {
-		data.Held[i].Rows = a.rows(data.Held[i], left)
+	for i, h := range data.Held {
+		if n := slices.IndexFunc(keys, func(k fido.Key) bool { return k.AuthenticatorID == h.ID }); n >= 0 {
+			h.known = keys[n]
+		}
+		data.Held[i].Rows = a.rows(h, left)
 	}
 	return data, nil
 }
@@ -109,6 +119,12 @@ func (a *Account) rows(h held, left int) []page.Row {
 	if h.Key {
 		rows = append(rows, page.Row{Key: "Name", Value: h.Name, Actions: change("Change", "name of "+h.Called(), pathAuthenticators+"/rename?id="+url.QueryEscape(h.ID))})
 	}
+	if h.known.Model != "" {
+		rows = append(rows, page.Row{Key: "Model", Value: h.known.Model})
+	}
+	if level := h.level(); level != care.AALNone {
+		rows = append(rows, page.Row{Key: "Counts as", Value: level.String()})
+	}
 	used := "Not used yet"
 	if !h.LastUsed.IsZero() {
 		used = a.Kit.DateTime(h.LastUsed)
@@ -123,6 +139,15 @@ func (a *Account) rows(h held, left int) []page.Row {
 			page.Row{Key: "Recovery codes", Value: fmt.Sprintf("%d left", left), Actions: change("Make new ones", "recovery codes", "/cim/recovery-codes")})
 	}
 	return rows
+}
+
+// level is the most that a sign-in with it can reach; none for a method of which
+// this house does not know more.
+func (h held) level() care.AAL {
+	if h.App {
+		return h.Method.Highest()
+	}
+	return h.known.Level
 }
 
 // condition says whether an authenticator can be used, and why not.

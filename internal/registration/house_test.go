@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/link"
@@ -47,20 +48,17 @@ type house struct {
 	*gatetest.Door
 	t       *testing.T
 	handler http.Handler
-	// passkeys: the private beta is open to everybody here.
-	passkeys bool
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	rig := gatetest.Empty(t)
+	rig := gatetest.Empty(t, access.Schema)
 	requirements := journey.NewRequirements(rig.Ring, rig.DB.Now)
 	h := &house{t: t, Rig: rig, Door: rig.Door(amara, requirements)}
 	kit := pagetest.Kit(t)
 	h.Registration = New(Options{
 		DB: rig.DB, Kit: kit, Ring: rig.Ring, Gate: rig.Gate, Sessions: rig.Sessions, Devices: session.NewDevices(rig.Ring, rand.Reader),
 		Requirements: requirements, App: rig.App, FIDO: rig.FIDO,
-		Passkeys: func(*db.Tx, care.UID) (bool, error) { return h.passkeys, nil },
 		MailCode: rig.MailCode, Link: rig.Link, Recovery: rig.Recovery,
 		Network: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
 		Random:  rand.Reader,

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/fido"
@@ -46,6 +47,11 @@ func (b *browser) toKey(path string, address care.Email) *browser {
 	return b.toInbox(address).submit("", "code", b.h.Emailed(address)).isAt(pathKey)
 }
 
+// openPasskeys opens the private beta to everybody.
+func (h *house) openPasskeys() {
+	h.Passkeys = access.NewCohort([]string{access.Everyone}, []string{access.Everyone})
+}
+
 // keysOf are a person's keys.
 func (h *house) keysOf(uid care.UID) (found []fido.Key) {
 	h.t.Helper()
@@ -75,7 +81,7 @@ func TestWorkerRegistersAKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
-			h.passkeys = true
+			h.openPasskeys()
 			h.Who, h.Level = priya, c.signedIn
 			b := h.browser()
 			b.get(pathAdd).sees(200).hasSeedWords("type")
@@ -293,7 +299,7 @@ func TestPasskeysArePrivateBeta(t *testing.T) {
 	b.sees(422)
 	b.get(pathAdd + "/passkey").sees(404)
 	b.other().get(h.linkTo(priya, care.Passkey)).sees(409, "This registration link does not work")
-	h.passkeys = true
+	h.openPasskeys()
 	b.get(pathAdd).sees(200, "private beta")
 	b.get(pathAdd+"/passkey").sees(200, "Register passkey with your Care Identity")
 }

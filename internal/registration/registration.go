@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"time"
 
+	"carekey.dev/carekey/internal/access"
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/fido"
@@ -68,9 +69,8 @@ type Options struct {
 	MailCode     *mailcode.MailCode
 	Link         *link.Links
 	Recovery     *recovery.Recovery
-	// Passkeys reports whether the private beta of passkeys is open to a person;
-	// nil: to nobody.
-	Passkeys func(tx *db.Tx, uid care.UID) (bool, error)
+	// Passkeys are in private beta, open to these people.
+	Passkeys access.Cohort
 	// Network returns the client's address behind trusted proxies.
 	Network func(r *http.Request) netip.Addr
 	Random  io.Reader

@@ -144,13 +144,13 @@ func (g *Registration) stock(ctx context.Context, s *session.Session) (stock, er
 // admits reports whether a person may register a type: all that are built, and a
 // passkey if the private beta is open to them.
 func (g *Registration) admits(ctx context.Context, uid care.UID, m care.Method) (bool, error) {
-	if m != care.Passkey || g.Passkeys == nil {
-		return kindOf(m).built() && m != care.Passkey, nil
+	if m != care.Passkey {
+		return kindOf(m).built(), nil
 	}
 	var open bool
 	err := g.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		open, err = g.Passkeys(tx, uid)
+		open, err = g.Passkeys.Person(tx, uid)
 		return err
 	})
 	return open, err

@@ -91,7 +91,7 @@ func (s *site) routes() {
 	registration.New(registration.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
 		Requirements: h.Requirements, App: h.App, FIDO: h.FIDO, MailCode: h.MailCode, Link: h.Links, Recovery: h.Recovery,
-		Network: web.Client, Random: h.Random,
+		Passkeys: h.Passkeys, Network: web.Client, Random: h.Random,
 	}).Routes(s.mux)
 	account.New(account.Options{
 		DB: h.DB, Kit: s.kit, Ring: h.Ring, Gate: h.Gate, Sessions: h.Sessions, Devices: h.Devices,
