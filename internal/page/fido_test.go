@@ -222,12 +222,24 @@ func TestTheBrowserRefusesToRegisterAKeyTwice(t *testing.T) {
 func TestATouchThatNeverComes(t *testing.T) {
 	c := openCeremony(t)
 	chromium.Plug(t, c.tab, chromium.SecurityKey()).Touch(false)
-	c.show(ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "1500", 1)})
+	c.show(ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "5000", 1)})
 	c.press()
 	c.quietUntil(`document.querySelector("[data-carekey-waiting]").textContent === "Touch your key when it blinks."`)
 	if form := c.answer(); form.Get("error") != "TimeoutError" {
 		t.Errorf("%v", form)
 	}
+}
+
+// TestAPageThatStoodForTooLongGetsANewChallenge before anybody types a PIN.
+func TestAPageThatStoodForTooLongGetsANewChallenge(t *testing.T) {
+	c := openCeremony(t)
+	chromium.Plug(t, c.tab, chromium.SecurityKey())
+	c.show(ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "1", 1)})
+	c.data = ceremonyData{Kind: "create", Options: creation}
+	c.press()
+	c.do(chromedp.WaitVisible(`form[data-options*="60000"] #fido`))
+	c.press()
+	has(t, fieldsOf(t, c.answer()), "attestationObject")
 }
 
 // TestAPageThatBeganByItselfWaitsForTheButton where the browser wants a person

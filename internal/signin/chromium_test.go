@@ -17,6 +17,7 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/fidotest"
 	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/keys"
@@ -38,7 +39,7 @@ func (h *house) desk(t *testing.T) *desk {
 	base := strings.Replace(pagetest.Client(t, h.handler).URL, "127.0.0.1", "localhost", 1)
 	h.SignIn.FIDO = fido.New(fido.Options{
 		DB: h.Rig.DB, Ring: h.Rig.Ring, Random: rand.Reader, RPID: "localhost", RPName: "Care Identity", Origins: []string{base},
-		Suspend: h.Rig.Gate.Doubt,
+		Models: fidotest.Known(), Suspend: h.Rig.Gate.Doubt,
 	})
 	d := &desk{h: h, t: t, tab: chromium.Tab(t), base: base}
 	d.do(chromedp.EmulateViewport(320, 900)) // WCAG 2.2, 1.4.10
@@ -202,6 +203,10 @@ func TestAnOldKeyByItsAddressInARealBrowser(t *testing.T) {
 	d.open(ers())
 	d.pick(care.SecurityKey, false)
 	d.until("#email")
+	d.do(chromedp.SendKeys("#email", "amara"), chromedp.Click(`form[action="/signin/key/email"] button`))
+	d.until(".nhsuk-error-summary")
+	d.sees("address mistyped", "Enter an email address in the correct format")
+	d.eval(`document.getElementById("email").value = ""`)
 	d.do(chromedp.SendKeys("#email", string(amara.Email)), chromedp.Click(`form[action="/signin/key/email"] button`))
 	d.arrived()
 }

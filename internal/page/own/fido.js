@@ -16,6 +16,7 @@ export async function watchCeremony(form) {
   const button = form.querySelector('[data-carekey-start]')
   const waiting = form.querySelector('[data-carekey-waiting]')
   const words = waiting.dataset.carekeyWaiting
+  const shown = Date.now()
   let current // the request that the browser is busy with; it takes one at a time
 
   async function ask(how) {
@@ -23,6 +24,8 @@ export async function watchCeremony(form) {
     const mine = current = new AbortController()
     const publicKey = decoded(JSON.parse(form.dataset.options))
     const began = performance.now()
+    // Nobody should type a PIN for a challenge that is over: the page gets another.
+    if (how === 'button' && Date.now() - shown >= publicKey.timeout) return location.reload()
     busy(how !== 'conditional')
     try {
       const request = { publicKey, signal: mine.signal }
