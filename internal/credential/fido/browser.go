@@ -17,6 +17,7 @@ func FromBrowser(name string, creating bool) error {
 	case "TimeoutError":
 		kind = fault.FIDOTimedOut
 	case "InvalidStateError":
+		kind = fault.FIDOBroken
 		if creating {
 			kind = fault.FIDOAlreadyOnKey
 		}

@@ -32,16 +32,20 @@ type room struct {
 	suspended []string
 }
 
+func options(h *credtest.House) fido.Options {
+	return fido.Options{
+		DB: h.DB, Ring: h.Ring, Random: rand.Reader, RPID: "id.example.nhs.uk", RPName: "Care Identity", Origins: []string{origin},
+		Models: fidotest.Known(),
+	}
+}
+
 func in(t *testing.T, h *credtest.House, set ...func(*fido.Options)) *room {
 	t.Helper()
 	r := &room{House: h, t: t}
-	o := fido.Options{
-		DB: h.DB, Ring: h.Ring, Random: rand.Reader, RPID: "id.example.nhs.uk", RPName: "Care Identity", Origins: []string{origin},
-		Models: fidotest.Known(),
-		Suspend: func(ctx context.Context, _ care.UID, id, why string) error {
-			r.suspended = append(r.suspended, id)
-			return h.DB.Write(ctx, func(tx *db.Tx) error { return credential.Suspend(tx, id, why) })
-		},
+	o := options(h)
+	o.Suspend = func(ctx context.Context, _ care.UID, id, why string) error {
+		r.suspended = append(r.suspended, id)
+		return h.DB.Write(ctx, func(tx *db.Tx) error { return credential.Suspend(tx, id, why) })
 	}
 	for _, f := range set {
 		f(&o)
