@@ -14,6 +14,8 @@ type State string
 const (
 	// Coming: published, and not signing yet.
 	Coming State = "coming"
+	// Replaced: published, and another key comes before it, so that it never signs.
+	Replaced State = "replaced"
 	// Signing now.
 	Signing State = "signing"
 	// Kept: published for what it signed.
@@ -63,6 +65,8 @@ func describe(k stored, now time.Time) Key {
 	switch {
 	case past(k.withdrawn, now), !k.withdrawn.IsZero() && !k.from.Before(k.withdrawn): // the latter will never sign
 		key.State = Withdrawn
+	case !k.stops.IsZero() && !k.from.Before(k.stops) && k.published(now):
+		key.State = Replaced
 	case now.Before(k.from) && !past(k.stops, now):
 		key.State = Coming
 	case k.signs(now):
