@@ -38,7 +38,7 @@ func (p *Provider) newSignOuts() signOuts {
 	return signOuts{
 		logout: logout.New(logout.Options{
 			DB: p.DB, Outbox: p.Outbox, Directory: p.Directory, Fetch: p.Fetch, Issuer: p.issuer,
-			Sign: p.signLogout, Random: p.Random,
+			Sign: p.signLogout, Random: p.Random, Log: p.Log,
 		}),
 		partings:  journey.New(p.Ring, "parting", partingLife, p.DB.Now, p.Random),
 		farewells: p.Kit.Pages(logout.Templates),

@@ -20,6 +20,25 @@ import (
 // delivery is one relying party to tell of one session.
 type delivery struct{ clientID, sid, uid string }
 
+// deliverNamed names the relying party in the log when it could not be told: the
+// outbox, which tells the rest, knows nothing of relying parties.
+func (l *Logout) deliverNamed(ctx context.Context, payload []byte) error {
+	err := l.deliver(ctx, payload)
+	if err == nil {
+		return nil
+	}
+	reason := "no answer"
+	var failure *outbox.Failure
+	if errors.As(err, &failure) {
+		reason = failure.Text // anything else may hold an address
+	}
+	// The time for the call may be over; the log line is needed all the more.
+	if d, unknown := l.read(context.WithoutCancel(ctx), string(payload)); unknown == nil {
+		l.Log.Warn("a relying party was not told of a sign-out", "client", d.clientID, "reason", reason)
+	}
+	return err
+}
+
 // deliver tells one relying party: the outbox calls it with the name of the
 // delivery, again and again until it is done or given up.
 func (l *Logout) deliver(ctx context.Context, payload []byte) error {

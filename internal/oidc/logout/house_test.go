@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -55,6 +56,25 @@ type house struct {
 	codes  *grant.Codes
 	// timeout is how long a relying party may take.
 	timeout time.Duration
+	log     record
+}
+
+// record keeps what the nodes log.
+type record struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *record) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(line)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 func each(t *testing.T, test func(t *testing.T, h *house)) {
@@ -202,6 +222,7 @@ func (h *house) node(d *db.DB, servers ...*receiver) node {
 	}
 	l := logout.New(logout.Options{
 		DB: d, Outbox: box, Directory: relyingparty.NewDirectory(d), Issuer: issuer, Random: rand.Reader, Sign: plainly,
+		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 		Fetch: fetch.New(fetch.Options{
 			Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: h.timeout, TLS: &tls.Config{RootCAs: roots},
 		}),

@@ -17,6 +17,7 @@ import (
 	"embed"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -56,6 +57,7 @@ type Options struct {
 	// from its ID tokens and the typ given.
 	Sign   func(rp relyingparty.RelyingParty, typ string, claims any) (string, error)
 	Random io.Reader
+	Log    *slog.Logger
 }
 
 // Logout is the room.
@@ -72,6 +74,6 @@ func New(o Options) *Logout {
 	client := *o.Fetch
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	l := &Logout{Options: o, client: &client, silent: newSilences(o.DB.Now)}
-	o.Outbox.Handle(kind, l.deliver)
+	o.Outbox.Handle(kind, l.deliverNamed)
 	return l
 }

@@ -104,6 +104,10 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		if got := h.deliveries(logout.Filter{Told: true}); len(got) != 1 || got[0] != "e-rs "+test.want {
 			t.Errorf("%d %.40s: %v, want %s", test.status, test.body, got, test.want)
 		}
+		// The log names who was not told, and nothing of what it said.
+		if log := h.log.String(); strings.Contains(log, "client=e-rs reason=") != (test.status >= 300) || strings.Contains(log, "Amara") {
+			t.Errorf("%d: the log says %q", test.status, log)
+		}
 	}
 }
 
