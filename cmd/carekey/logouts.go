@@ -8,6 +8,7 @@ import (
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/oidc/logout"
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/server"
 )
 
@@ -40,8 +41,25 @@ func (l *logoutsCommand) Run(c *console) error {
 			encoder.SetIndent("", "  ")
 			return encoder.Encode(append([]logout.Delivery{}, all...)) // [] and not null
 		}
+		if len(all) == 0 && l.Client != "" {
+			return l.none(c, h)
+		}
 		return l.show(c, all)
 	})
+}
+
+// none says that a relying party has heard of everything, unless its name is
+// nobody's: a mistyped one must not look like good news.
+func (l *logoutsCommand) none(c *console, h *server.House) error {
+	err := h.DB.Read(c.ctx, func(tx *db.Tx) error {
+		_, err := relyingparty.ByID(tx, l.Client)
+		return err
+	})
+	if err != nil {
+		return noClient(l.Client, err)
+	}
+	c.printf("%s has been told of every sign-out.\n", l.Client)
+	return nil
 }
 
 func (l *logoutsCommand) show(c *console, all []logout.Delivery) error {
@@ -78,6 +96,9 @@ func (l *logoutsCommand) retry(c *console, h *server.House, filter logout.Filter
 	})
 	if err != nil {
 		return err
+	}
+	if again == 0 && l.Client != "" {
+		return l.none(c, h)
 	}
 	c.printf("%d will be tried again within 15 seconds.\n", again)
 	return nil

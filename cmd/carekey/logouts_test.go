@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/server"
 	"carekey.dev/carekey/internal/server/config"
 )
@@ -72,8 +74,25 @@ func TestLogoutsShowsWhoWasNotToldAndTriesAgain(t *testing.T) {
 	if said := run(logoutsCommand{JSON: true}); !strings.Contains(said, `"state": "given up"`) || strings.Contains(said, `"next"`) {
 		t.Errorf("as JSON: %s", said)
 	}
-	if said := run(logoutsCommand{Client: "other"}); !strings.Contains(said, "Every relying party") {
+	ers := "555000000001.apps.national"
+	err = h.DB.Write(t.Context(), func(tx *db.Tx) error {
+		rp := relyingparty.RelyingParty{ClientID: ers, Name: "e-RS", RedirectURIs: []string{"https://ers.example.nhs.uk/callback"}}
+		rp.Complete()
+		return relyingparty.Put(tx, rp)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := run(logoutsCommand{Client: ers}); said != ers+" has been told of every sign-out.\n" {
 		t.Errorf("of another relying party: %s", said)
+	}
+	for _, retry := range []bool{false, true} {
+		mistyped := logoutsCommand{Client: "mistyped", Retry: retry, Limit: 100}
+		mistyped.Data = folder
+		err := mistyped.Run(&console{ctx: t.Context(), out: io.Discard, err: os.Stderr, env: none})
+		if err == nil || !strings.Contains(err.Error(), "there is no relying party mistyped") {
+			t.Errorf("of a client id that nobody has: %v", err)
+		}
 	}
 	if said := run(logoutsCommand{Retry: true}); said != "1 will be tried again within 15 seconds.\n" {
 		t.Errorf("trying again: %s", said)

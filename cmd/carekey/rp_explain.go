@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,11 +59,8 @@ func (e *rpExplainCommand) Run(c *console) error {
 			failed, err = clientauth.Recent(tx, e.Client)
 			return err
 		})
-		if errors.Is(err, db.ErrNoRows) {
-			return fmt.Errorf("no relying party %q is registered", e.Client)
-		}
 		if err != nil {
-			return err
+			return noClient(e.Client, err)
 		}
 		told := explanationOf(rp, failed)
 		if rp.JWKSURI != "" || len(rp.JWKS) > 0 {

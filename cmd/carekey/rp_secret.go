@@ -23,7 +23,9 @@ type rpSecretNewCommand struct {
 func (n *rpSecretNewCommand) Run(c *console) error {
 	return n.enter(c, func(h *server.House) error {
 		secret, hash := relyingparty.NewSecret(h.Random)
+		before := 0
 		err := c.changeSecrets(h, n.Client, func(rp *relyingparty.RelyingParty) error {
+			before = len(rp.Secrets)
 			rp.AddSecret(hash)
 			return nil
 		})
@@ -31,7 +33,10 @@ func (n *rpSecretNewCommand) Run(c *console) error {
 			return err
 		}
 		c.secret("client secret", secret)
-		c.printf("The one before stays good: when the service uses the new one, run\n  carekey rp secret drop %s\n%s", n.Client, seenBy)
+		if before > 0 {
+			c.printf("The one before stays good: when the service uses the new one, run\n  carekey rp secret drop %s\n", n.Client)
+		}
+		c.printf("%s", seenBy)
 		return nil
 	})
 }
@@ -52,8 +57,11 @@ func (d *rpSecretDropCommand) Run(c *console) error {
 				keep = 0
 			}
 			dropped = len(rp.Secrets) - keep
-			if dropped <= 0 {
+			switch {
+			case len(rp.Secrets) == 0:
 				return errors.New("there is no secret to drop")
+			case dropped <= 0:
+				return fmt.Errorf("there is no older secret to drop. If the present one has leaked: carekey rp secret drop %s --all", d.Client)
 			}
 			rp.Secrets = rp.Secrets[:keep]
 			return nil
