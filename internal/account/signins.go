@@ -38,7 +38,9 @@ type signInCard struct {
 	Browser string
 	Here    bool
 	Idle    bool
-	Rows    []page.Row
+	// Since tells two of the same browser from one another.
+	Since string
+	Rows  []page.Row
 }
 
 // signIns lists where the person is signed in (ASVS 7.5.2).
@@ -99,13 +101,13 @@ func (a *Account) held(ctx context.Context, uid care.UID) (all []signedIn, err e
 
 // card makes a session readable.
 func (a *Account) card(ctx context.Context, s signedIn) signInCard {
-	card := signInCard{SID: s.SID, Browser: browserName(s.Session), Idle: s.Idle(a.DB.Now())}
+	card := signInCard{SID: s.SID, Browser: browserName(s.Session), Idle: s.Idle(a.DB.Now()), Since: a.Kit.DateTime(s.AuthTime)}
 	used := "In the last few minutes"
 	if a.DB.Now().Sub(s.LastSeen) >= lately {
 		used = a.Kit.DateTime(s.LastSeen)
 	}
 	card.Rows = []page.Row{
-		{Key: "Signed in", Value: a.Kit.DateTime(s.AuthTime)},
+		{Key: "Signed in", Value: card.Since},
 		{Key: "With", Value: s.Method.TypeLabel()},
 		{Key: "Services", Value: a.serviceNames(ctx, s)},
 		{Key: "Last used", Value: used},

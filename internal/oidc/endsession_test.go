@@ -184,7 +184,7 @@ func TestNobodyIsSignedOutWithoutAFreshHintOrTheirYes(t *testing.T) {
 			if log := h.log.String(); test.refused != "" && !strings.Contains(log, test.refused) {
 				t.Errorf("the log does not say %q:\n%s", test.refused, log)
 			}
-			a = b.say(a, "Sign out")
+			a = b.say(a, "Yes, sign out")
 			if !h.over(s) || h.over(theirs) {
 				t.Fatal("the yes did not sign out this session alone")
 			}
@@ -323,14 +323,14 @@ func TestAYesSignsOutOnlyTheSessionThatWasAskedAbout(t *testing.T) {
 	b.atERS(amara)
 	asked := b.leave()
 	second, _ := b.atERS(zoe) // in another tab
-	if a := b.say(asked, "Sign out"); a.header.Get("Location") != "/signout" || h.over(second) {
+	if a := b.say(asked, "Yes, sign out"); a.header.Get("Location") != "/signout" || h.over(second) {
 		t.Errorf("answered %d %s", a.status, a.header.Get("Location"))
 	}
 	// A form of another site, or of another browser.
 	asked = b.leave()
 	stranger := h.browser()
 	stranger.atERS(amara)
-	if a := stranger.say(asked, "Sign out"); a.status != http.StatusForbidden || h.over(second) {
+	if a := stranger.say(asked, "Yes, sign out"); a.status != http.StatusForbidden || h.over(second) {
 		t.Errorf("answered %d", a.status)
 	}
 }

@@ -174,7 +174,7 @@ func TestServicesWithAFrontChannelHearOfItInFrames(t *testing.T) {
 			if !strings.Contains(a.header.Get("Content-Security-Policy"), "form-action 'self' https://ers.example.nhs.uk;") {
 				t.Errorf("the form may not lead back: %s", a.header.Get("Content-Security-Policy"))
 			}
-			a = b.say(a, "Sign out")
+			a = b.say(a, "Yes, sign out")
 		} else {
 			a = b.leave("id_token_hint", hint, "post_logout_redirect_uri", signedOutAt, "state", "s")
 		}
