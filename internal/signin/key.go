@@ -28,25 +28,27 @@ type keyWords struct {
 	// Address asks for the address, for a key that does not know its holder;
 	// "" where there are none.
 	Address string
+	// Help is the page about the method.
+	Help string
 }
 
 var keyPages = map[care.Method]keyWords{
 	care.SecurityKey: {
-		Title: "Use your security key", Button: "Use my security key",
+		Help: "/help/security-key", Title: "Use your security key", Button: "Use my security key",
 		Do:      "Plug your key into this computer, or hold it to the reader. Your browser asks for the PIN of your key and then for a touch.",
 		Waiting: "Waiting for your key. Touch it when it blinks.",
 		Cannot:  "This browser cannot use security keys. Use a current version of Chrome or Edge.",
 		Address: "If your browser does not find your key, enter your Care Identity email address",
 	},
 	care.WindowsHello: {
-		Title: "Use Windows Hello", Button: "Use Windows Hello",
+		Help: "/help/windows-hello", Title: "Use Windows Hello", Button: "Use Windows Hello",
 		Do:      "Windows asks for your face, your fingerprint or your PIN.",
 		Waiting: "Waiting for Windows Hello.",
 		Cannot:  "This browser cannot use Windows Hello, or it is not set up on this computer. It is set up in the settings of Windows: Accounts, Sign-in options.",
 		Needs:   "platform",
 	},
 	care.Passkey: {
-		Title: "Use your passkey", Button: "Use my passkey",
+		Help: "/help/passkey", Title: "Use your passkey", Button: "Use my passkey",
 		Do:      "Your phone or computer asks for your face, your fingerprint or your PIN. For a passkey on your phone, scan the QR code that your browser shows.",
 		Waiting: "Waiting for your passkey.",
 		Cannot:  "This browser cannot use passkeys. Use a current version of Chrome or Edge.",

@@ -88,7 +88,7 @@ func TestSigningInWithAKey(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			h := newHouse(t)
 			key := h.keyOf(amara, m)
-			v := h.asked(ers()).pickKey(m).sees(http.StatusOK, c.title, "to sign in to e-Referral Service", "Terms and Conditions", "Use another way to sign in", "This page needs JavaScript")
+			v := h.asked(ers()).pickKey(m).sees(http.StatusOK, c.title, "to sign in to e-Referral Service", "Terms and Conditions", "Use another way to sign in", "This page needs JavaScript", "Help with this way to sign in")
 			if v.session() != nil {
 				t.Fatal("signed in before the key")
 			}
