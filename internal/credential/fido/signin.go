@@ -83,11 +83,20 @@ func (f *FIDO) FinishSignIn(ctx context.Context, sealed, bound string, response 
 		return proof.Proof{}, err
 	}
 	found, err := f.claimOf(ctx, a, got.RawID)
+	if a.Address != "" && fault.Has(err, fault.FIDOUnknownKey) {
+		// Whoever sends back the id that was named for an address must not learn
+		// whether it is a decoy: it gets the answer, and the work, of a wrong
+		// signature (ASVS 6.3.8).
+		found, err = claim{row: row{PublicKey: standIn}}, nil
+	}
 	if err != nil {
 		return proof.Proof{}, err
 	}
 	err = got.Verify(a.challenge(), f.o.RPID, "", f.o.Origins, nil, nil, protocol.TopOriginExplicitVerificationMode,
 		false, false, true, found.PublicKey, protocol.SignaturePolicy{})
+	if err == nil && found.AuthenticatorID == "" {
+		err = errors.New("a signature of the stand-in") // its private key was thrown away
+	}
 	if err != nil {
 		return proof.Proof{}, refused(err)
 	}

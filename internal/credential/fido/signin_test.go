@@ -1,6 +1,7 @@
 package fido_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -66,6 +67,44 @@ func TestNobodyLearnsWhoIsRegistered(t *testing.T) {
 		known, unknown := r.ask(amaraEmail, care.SecurityKey), r.ask(care.Email(strings.Repeat("x", len(amaraEmail))), care.SecurityKey)
 		if len(known.Sealed) != len(unknown.Sealed) {
 			t.Errorf("sealed to %d for who has a key, to %d for who does not", len(known.Sealed), len(unknown.Sealed))
+		}
+	})
+}
+
+// TestAForgedAnswerForADecoyIsRefusedAsForAKey: whoever sends back the id that an
+// address got learns nothing either. The browser's own names in the answer apart,
+// all is the same.
+func TestAForgedAnswerForADecoyIsRefusedAsForAKey(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		key := fidotest.New(origin)
+		r.bind("a", key, care.SecurityKey)
+		type options struct {
+			Allow []struct{ ID string } `json:"allowCredentials"`
+		}
+		var said []string
+		for _, address := range []care.Email{amaraEmail, credtest.OwenEmail, "nobody@example.nhs.uk"} {
+			c := r.ask(address, care.SecurityKey)
+			forger := fidotest.New(origin)
+			made, err := r.BeginRegistration(t.Context(), holder(amara), care.SecurityKey, bound)
+			must(t, err)
+			_, err = forger.Create(made.Options)
+			must(t, err)
+			own := r.ask("", care.SecurityKey)
+			response, err := forger.Get([]byte(strings.Replace(string(own.Options),
+				publicKey[challenged](t, own).Challenge, publicKey[challenged](t, c).Challenge, 1)))
+			must(t, err)
+			var whole map[string]any
+			must(t, json.Unmarshal(response, &whole))
+			whole["id"] = publicKey[options](t, c).Allow[0].ID
+			whole["rawId"] = whole["id"]
+			response, err = json.Marshal(whole)
+			must(t, err)
+			_, err = r.FinishSignIn(t.Context(), c.Sealed, bound, response)
+			wants(t, err, fault.FIDORefused)
+			said = append(said, err.Error())
+		}
+		if said[0] != said[1] || said[1] != said[2] {
+			t.Errorf("three answers: %q", said)
 		}
 	})
 }
