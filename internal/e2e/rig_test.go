@@ -219,8 +219,8 @@ type house struct {
 }
 
 // newHouse starts Carekey and the demo relying parties on free ports, with the
-// demo world.
-func newHouse(t *testing.T) *house {
+// demo world and settings of its own.
+func newHouse(t *testing.T, settings ...string) *house {
 	t.Helper()
 	h := &house{t: t, data: filepath.Join(t.TempDir(), "data"), rp: freePorts(t, 4), mail: newPostbox(t)}
 	port := strconv.Itoa(freePorts(t, 1))
@@ -241,7 +241,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.env = []string{"CAREKEY_SMTP_HOST=" + host, "CAREKEY_SMTP_PORT=" + smtpPort}
+	h.env = append([]string{"CAREKEY_SMTP_HOST=" + host, "CAREKEY_SMTP_PORT=" + smtpPort}, settings...)
 	h.args = []string{"dev", "--listen", "localhost:" + port, "--data", h.data, "--world", path}
 	h.start()
 	demo := launch(t, nil, "carekey-demo-rp", "--issuer", h.url+"/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthcare", "--port", strconv.Itoa(h.rp))
