@@ -73,7 +73,7 @@ func TestLastAuthenticatorIsNotRemovedByItsHolder(t *testing.T) { // decision 3
 
 func TestRemovingWhatOneIsSignedInWithSignsOut(t *testing.T) {
 	h, b := withKey(t)
-	b.get(pathAuthenticators + "/remove?id=" + h.record(amara).ID).sees(http.StatusOK, "this one too")
+	b.get(pathAuthenticators+"/remove?id="+h.record(amara).ID).sees(http.StatusOK, "this one too")
 	b.submit(pathAuthenticators+"/remove").isAt(pathAuthenticators+"/removed").sees(http.StatusOK, "Microsoft Authenticator is removed", "you are signed out now")
 	if !strings.Contains(b.Header.Get("Content-Security-Policy"), "https://ers.example.nhs.uk") {
 		t.Error("the services do not hear of it through the browser")
