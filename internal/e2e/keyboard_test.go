@@ -6,6 +6,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"carekey.dev/carekey/internal/care"
 )
 
 // tabTo presses Tab until the element has the focus, and fails if the focus
@@ -37,6 +39,18 @@ func (b *browser) enter() {
 	b.load(chromedp.KeyEvent(kb.Enter))
 }
 
+// arrowTo moves along a group of radio buttons to the one with the value.
+func (b *browser) arrowTo(value string) {
+	b.t.Helper()
+	for range care.Methods() {
+		if b.eval(`document.activeElement.value`) == value {
+			return
+		}
+		b.do(chromedp.KeyEvent(kb.ArrowDown))
+	}
+	b.t.Fatalf("the arrow keys never come to %s\n%s", value, b.scene())
+}
+
 func TestAKeyboardAloneIsEnough(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -45,6 +59,7 @@ func TestAKeyboardAloneIsEnough(t *testing.T) {
 	b.tabTo(`a.nhsuk-skip-link`)
 	b.tabTo(`input[name="method"]`)
 	b.do(chromedp.KeyEvent(" "))
+	b.arrowTo("authenticator_app")
 	b.tabTo(`main button`)
 	b.enter()
 	b.tabTo(`input[name="email"]`)

@@ -177,7 +177,12 @@ func readyBy(t *testing.T, p *program, client *http.Client, url string) {
 	}
 }
 
-// freePorts returns the first of n neighbouring free ports.
+// given are the ports that freePorts has returned: a port is free again between
+// the look at it and the start of the program that it is for.
+var given sync.Map
+
+// freePorts returns the first of n neighbouring free ports, which no other test
+// of this program gets.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	for range 100 {
@@ -194,10 +199,14 @@ func freePorts(t *testing.T, n int) int {
 			}
 			held = append(held, l)
 		}
-		for _, l := range held {
+		taken := len(held) < n
+		for i, l := range held {
 			l.Close()
+			if _, before := given.LoadOrStore(port+i, true); before {
+				taken = true
+			}
 		}
-		if len(held) == n {
+		if !taken {
 			return port
 		}
 	}
