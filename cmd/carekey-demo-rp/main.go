@@ -58,16 +58,19 @@ func run(ctx context.Context, f flags) error {
 			server.Close()
 		}
 	}()
-	for _, one := range all {
+	// Making a key takes a while: all faces answer as soon as one does.
+	demos := make([]*demo, len(all))
+	for i, one := range all {
+		if demos[i], err = newDemo(one, all, up); err != nil {
+			return err
+		}
+	}
+	for i, one := range all {
 		listener, err := net.Listen("tcp", net.JoinHostPort(f.Listen, strconv.Itoa(one.Port)))
 		if err != nil {
 			return fmt.Errorf("%s cannot listen: %w", one.Short, err)
 		}
-		d, err := newDemo(one, all, up)
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
-		server := &http.Server{Handler: d.routes(), ReadHeaderTimeout: 5 * time.Second}
+		server := &http.Server{Handler: demos[i].routes(), ReadHeaderTimeout: 5 * time.Second}
 		servers = append(servers, server)
 		go func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

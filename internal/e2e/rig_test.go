@@ -254,7 +254,9 @@ func newHouse(t *testing.T, settings ...string) *house {
 	h.args = []string{"dev", "--listen", "localhost:" + port, "--data", h.data, "--world", path}
 	h.start()
 	demo := launch(t, nil, "carekey-demo-rp", "--issuer", h.url+"/openam/oauth2/realms/root/realms/NHSIdentity/realms/Healthcare", "--port", strconv.Itoa(h.rp))
-	ready(t, demo, h.face(0))
+	for n := range 4 {
+		ready(t, demo, h.face(n))
+	}
 	return h
 }
 

@@ -17,6 +17,7 @@ import (
 	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/fido"
 	"carekey.dev/carekey/internal/credential/fido/fidotest"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -94,7 +95,7 @@ func (c *Clock) Later(d time.Duration) { c.micros.Add(d.Microseconds()) }
 func Schemas(more ...fs.FS) []fs.FS {
 	return append([]fs.FS{
 		audit.Schema, outbox.Schema, throttle.Schema, person.Schema, credential.Schema,
-		app.Schema, mailcode.Schema, link.Schema, recovery.Schema, fido.Schema, session.Schema,
+		app.Schema, mailcode.Schema, link.Schema, recovery.Schema, fido.Schema, metadata.Schema, session.Schema,
 	}, more...)
 }
 
