@@ -40,6 +40,26 @@ func TestLevelOfEveryCombination(t *testing.T) {
 	}
 }
 
+// TestN6AKeyNeverCountsForMoreThanWhatStoodBehindItsBinding: NIST SP 800-63B-4
+// sections 4.1 and 5.1. A limit lowers what the key adds, and nothing else.
+func TestN6AKeyNeverCountsForMoreThanWhatStoodBehindItsBinding(t *testing.T) {
+	for n := range combinations {
+		for limit := care.AALNone; limit <= care.AAL3; limit++ {
+			free, keyless := bits(n), bits(n)
+			limited := free
+			limited.Limit = limit
+			keyless.Key = false
+			want := care.Level(free)
+			if limit != care.AALNone {
+				want = max(care.Level(keyless), min(want, limit))
+			}
+			if got := care.Level(limited); got != want {
+				t.Errorf("Level(%+v) = %v, want %v", limited, got, want)
+			}
+		}
+	}
+}
+
 // TestN17EmailAloneIsNoEvidence: NIST SP 800-63B-4 section 3.1.3.1, ASVS 6.3.6.
 func TestN17EmailAloneIsNoEvidence(t *testing.T) {
 	alone := []care.Evidence{{Mailbox: true}, {Introduced: true}, {RecoveryCode: true}}
