@@ -20,17 +20,18 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Dev              devCommand     `cmd:"" help:"Run a demonstration on this machine: made-up people, a demo phone, an inbox. Nothing to configure."`
-	Serve            serveCommand   `cmd:"" help:"Run the service."`
-	Apply            applyCommand   `cmd:"" help:"Make people, organisations, roles, relying parties and notices as a file says."`
-	RegistrationLink linkCommand    `cmd:"" name:"registration-link" help:"Introduce a worker who registers an authenticator: print a link, compare a number, confirm."`
-	RP               rpCommand      `cmd:"" name:"rp" help:"Look after the relying parties: the services that people sign in to."`
-	Team             teamCommand    `cmd:"" help:"Look after the suppliers' teams that use the Connection Manager."`
-	Explain          explainCommand `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
-	Keys             keysCommand    `cmd:"" help:"Show and rotate the keys that sign tokens."`
-	SharedComputer   sharedCommand  `cmd:"" name:"shared-computer" help:"Print a link that marks computers which people share."`
-	Logouts          logoutsCommand `cmd:"" help:"Show which relying parties have yet to be told of sign-outs, and why; try them again."`
-	Version          versionCommand `cmd:"" help:"Print the version."`
+	Dev              devCommand          `cmd:"" help:"Run a demonstration on this machine: made-up people, a demo phone, an inbox. Nothing to configure."`
+	Serve            serveCommand        `cmd:"" help:"Run the service."`
+	Apply            applyCommand        `cmd:"" help:"Make people, organisations, roles, relying parties and notices as a file says."`
+	RegistrationLink linkCommand         `cmd:"" name:"registration-link" help:"Introduce a worker who registers an authenticator: print a link, compare a number, confirm."`
+	RP               rpCommand           `cmd:"" name:"rp" help:"Look after the relying parties: the services that people sign in to."`
+	Team             teamCommand         `cmd:"" help:"Look after the suppliers' teams that use the Connection Manager."`
+	Explain          explainCommand      `cmd:"" help:"Say what lies behind a reference that somebody read out from an error page."`
+	Keys             keysCommand         `cmd:"" help:"Show and rotate the keys that sign tokens."`
+	FIDOMetadata     fidoMetadataCommand `cmd:"" name:"fido-metadata" help:"Import and show what the FIDO Alliance says of models of security keys."`
+	SharedComputer   sharedCommand       `cmd:"" name:"shared-computer" help:"Print a link that marks computers which people share."`
+	Logouts          logoutsCommand      `cmd:"" help:"Show which relying parties have yet to be told of sign-outs, and why; try them again."`
+	Version          versionCommand      `cmd:"" help:"Print the version."`
 }
 
 // console is where a command talks.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/app"
 	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/link"
 	"carekey.dev/carekey/internal/credential/mailcode"
 	"carekey.dev/carekey/internal/credential/recovery"
@@ -56,8 +58,10 @@ type House struct {
 	Links        *link.Links
 	Recovery     *recovery.Recovery
 	FIDO         *fido.FIDO
-	Passkeys     access.Cohort // whom they are open to
-	Gate         *gate.Gate
+	// Metadata knows the models of keys.
+	Metadata *metadata.Store
+	Passkeys access.Cohort // whom they are open to
+	Gate     *gate.Gate
 	// Fetch is the guarded client for addresses that relying parties name.
 	Fetch *http.Client
 }
@@ -134,12 +138,16 @@ func (h *House) furnish(ctx context.Context) error {
 		Link: h.Config.Link, Demo: h.Config.Dev, Random: h.Random, Log: h.Log,
 		PerMethod: h.Config.PerType,
 	})
-	h.verifiers(refused)
+	roots, err := attestationRoots(h.Config.FIDO.RootsFile)
+	if err != nil {
+		return err
+	}
+	h.verifiers(refused, roots)
 	return nil
 }
 
 // verifiers makes the rooms that prove.
-func (h *House) verifiers(refused []string) {
+func (h *House) verifiers(refused []string, roots []*x509.Certificate) {
 	p := h.Config.Passwords
 	cost := app.Cost{MemoryKiB: uint32(p.MemoryKiB), Time: uint32(p.Time), Threads: uint8(p.Threads)}
 	h.App = app.New(app.Options{
@@ -152,7 +160,13 @@ func (h *House) verifiers(refused []string) {
 	})
 	h.MailCode = mailcode.New(mailcode.Options{DB: h.DB, Ring: h.Ring, Outbox: h.Outbox, Throttle: h.Throttle, Random: h.Random})
 	h.Links = link.New(h.DB, h.Random)
+	models := h.Config.FIDO
+	h.Metadata = metadata.New(metadata.Options{
+		DB: h.DB, Roots: roots, Allowed: models.ModelsAllowed, Refused: models.ModelsRefused,
+		Outbox: h.Outbox, NotMe: h.Gate.NotMe, Holders: fido.Holders,
+	})
 	h.FIDO = fido.New(fido.Options{
+		Roots: roots, Allowed: models.ModelsAllowed, Refused: models.ModelsRefused,
 		DB: h.DB, Ring: h.Ring, Random: h.Random, RPID: h.Config.FIDO.RPID, RPName: h.Config.Operator.Service,
 		Origins: h.Config.FIDO.Origins, Policies: h.Config.FIDO.Policies, Suspend: h.Gate.Doubt,
 	})
@@ -191,6 +205,18 @@ func secretFile(path string) (string, error) {
 	}
 	text, err := os.ReadFile(path)
 	return strings.TrimRight(string(text), "\r\n"), err
+}
+
+// attestationRoots are the certificates that the operator trusts to attest keys.
+func attestationRoots(path string) ([]*x509.Certificate, error) {
+	if path == "" {
+		return nil, nil
+	}
+	roots, err := metadata.ReadRoots(path)
+	if err != nil {
+		return nil, fmt.Errorf("fido.roots_file: %w", err)
+	}
+	return roots, nil
 }
 
 func blockList(path string) ([]string, error) {

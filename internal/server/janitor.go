@@ -60,5 +60,6 @@ func (s *site) cleanOnce(ctx context.Context, held lease.Held) error {
 	if err := s.provider.RotateKeys(ctx); err != nil {
 		s.Log.Error("the signing keys could not be rotated as the schedule says; the present ones go on", "err", err)
 	}
+	s.lookAtMetadata(ctx)
 	return s.faults.Prune(ctx)
 }

@@ -105,7 +105,7 @@ func newMetrics(d *db.DB, faults *faultlog.Log) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.faults, newLetters(d), newFarewells(d),
+		m.requests, m.faults, newLetters(d), newFarewells(d), newFreshness(d),
 		count("carekey_db_commits_total", "Write transactions made durable; one may carry many writes.", func() uint64 { return d.Counters().Commits }),
 		count("carekey_db_statements_total", "SQL statements.", func() uint64 { return d.Counters().Statements }),
 		count("carekey_db_reads_total", "Read transactions.", func() uint64 { return d.Counters().Reads }),

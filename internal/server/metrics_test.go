@@ -4,7 +4,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/server/faultlog"
@@ -42,5 +44,26 @@ func TestMetricsCountSignOutsThatWereNotTold(t *testing.T) {
 		if strings.Contains(text, "555000100101") {
 			t.Error("a metric names a person")
 		}
+	})
+}
+
+// Whoever watches sees how old the FIDO metadata is.
+func TestMetricsSayHowFreshTheFIDOMetadataIs(t *testing.T) {
+	dbtest.Each(t, Schemas(), func(t *testing.T, d *db.DB) {
+		says := func(want string) {
+			t.Helper()
+			answer := httptest.NewRecorder()
+			newMetrics(d, faultlog.New(d, nil)).handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+			if !strings.Contains(answer.Body.String(), want) {
+				t.Errorf("%q is missing in\n%s", want, answer.Body)
+			}
+		}
+		says("carekey_fido_metadata_number 0\n")
+		next := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := metadata.Import(t.Context(), d, metadata.Blob{No: 7, NextUpdate: next}, "operator"); err != nil {
+			t.Fatal(err)
+		}
+		says("carekey_fido_metadata_number 7\n")
+		says("carekey_fido_metadata_next_update_timestamp_seconds 1.7750016e+09\n")
 	})
 }

@@ -39,6 +39,8 @@ type site struct {
 	connection *connection.Manager // nil if it is not offered
 	faults     *faultlog.Log
 	metrics    *metrics
+	// warned is when the log last said that the FIDO metadata is out of date.
+	warned time.Time
 }
 
 func newSite(ctx context.Context, h *House) (*site, error) {

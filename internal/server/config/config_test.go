@@ -36,7 +36,7 @@ signing: {rotate_every: 720h, publish_before: 2h, hsm_socket: /run/carekey-hsm/s
 authenticators: {per_type: 3}
 passkey: {relying_parties: [ers], people: [RX901, "555000100101"]}
 shared_computers: {networks: [10.3.0.0/16, 10.4.5.6]}
-fido: {rp_id: northmoor.nhs.uk, origins: [https://id.northmoor.example], policy: {security_key: attested, windows_hello: listed, passkey: any}}
+fido: {rp_id: northmoor.nhs.uk, origins: [https://id.northmoor.example], policy: {security_key: attested, windows_hello: listed, passkey: any}, models_allowed: [2FC0579F-8113-47ea-b116-bb5a8db9202a], models_refused: [c5ef55ff-ad9a-4b9f-b580-adebafe026d0], roots_file: /etc/carekey/keys.pem}
 `
 
 func environment(variables ...string) config.Environment {
@@ -82,7 +82,9 @@ func TestEverySettingOfAFileArrives(t *testing.T) {
 		PerType: 3,
 		FIDO: config.FIDO{
 			RPID: "northmoor.nhs.uk", Origins: []string{"https://id.northmoor.nhs.uk", "https://id.northmoor.example"},
-			Policies: map[care.Method]fido.Policy{care.SecurityKey: fido.Attested, care.WindowsHello: fido.Listed, care.Passkey: fido.Any},
+			Policies:      map[care.Method]fido.Policy{care.SecurityKey: fido.Attested, care.WindowsHello: fido.Listed, care.Passkey: fido.Any},
+			ModelsAllowed: []string{"2fc0579f-8113-47ea-b116-bb5a8db9202a"}, ModelsRefused: []string{"c5ef55ff-ad9a-4b9f-b580-adebafe026d0"},
+			RootsFile: "/etc/carekey/keys.pem",
 		},
 		Passkey:         config.Passkey{RelyingParties: []string{"ers"}, People: []string{"RX901", "555000100101"}},
 		SharedComputers: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16"), netip.MustParsePrefix("10.4.5.6/32")},
@@ -114,6 +116,7 @@ func TestTheEnvironmentAloneIsEnoughAndSaysTheSame(t *testing.T) {
 		"CAREKEY_THROTTLE_EXEMPT_NETWORKS=192.0.2.0/24", "CAREKEY_SIGNING_ROTATE_EVERY=720h", "CAREKEY_SIGNING_PUBLISH_BEFORE=2h", "CAREKEY_SIGNING_HSM_SOCKET=/run/carekey-hsm/signing.sock", "CAREKEY_OUTGOING_ALLOW_NETWORKS=10.0.0.0/8",
 		"CAREKEY_AUTHENTICATORS_PER_TYPE=3", "CAREKEY_FIDO_RP_ID=northmoor.nhs.uk", "CAREKEY_FIDO_ORIGINS=https://id.northmoor.example",
 		"CAREKEY_FIDO_POLICY_SECURITY_KEY=attested", "CAREKEY_FIDO_POLICY_WINDOWS_HELLO=listed", "CAREKEY_FIDO_POLICY_PASSKEY=any",
+		"CAREKEY_FIDO_MODELS_ALLOWED=2FC0579F-8113-47ea-b116-bb5a8db9202a", "CAREKEY_FIDO_MODELS_REFUSED=c5ef55ff-ad9a-4b9f-b580-adebafe026d0", "CAREKEY_FIDO_ROOTS_FILE=/etc/carekey/keys.pem",
 		"CAREKEY_PASSKEY_RELYING_PARTIES=ers", "CAREKEY_PASSKEY_PEOPLE=RX901,555000100101", "CAREKEY_SHARED_COMPUTERS_NETWORKS=10.3.0.0/16,10.4.5.6",
 	))
 	if err != nil {

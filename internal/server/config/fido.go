@@ -8,6 +8,7 @@ import (
 
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/fido"
+	"carekey.dev/carekey/internal/credential/fido/metadata"
 )
 
 // FIDO says where security keys, Windows Hello and passkeys work, and which.
@@ -18,6 +19,12 @@ type FIDO struct {
 	Origins []string
 	// Policies are by method.
 	Policies map[care.Method]fido.Policy
+	// ModelsAllowed and ModelsRefused are AAGUIDs. Models that are allowed are
+	// what the policy "listed" accepts.
+	ModelsAllowed, ModelsRefused []string
+	// RootsFile holds certificates that attest keys of which the FIDO Alliance
+	// publishes nothing, "" for none.
+	RootsFile string
 }
 
 // Related reports whether an origin lies outside the domain, so that browsers
@@ -68,6 +75,23 @@ func (l *loader) fido(c *Config, f file) FIDO {
 			l.wrong("fido.policy."+string(set.method), "is any, attested or listed, not %q", set.value)
 		}
 		all.Policies[set.method] = policy
+	}
+	all.ModelsAllowed = l.models("fido.models_allowed", f.FIDO.ModelsAllowed)
+	all.ModelsRefused = l.models("fido.models_refused", f.FIDO.ModelsRefused)
+	all.RootsFile = f.FIDO.RootsFile
+	return all
+}
+
+// models reads AAGUIDs.
+func (l *loader) models(name string, values []string) []string {
+	var all []string
+	for _, value := range values {
+		id, err := metadata.ParseAAGUID(value)
+		if err != nil {
+			l.wrong(name, "%s", err)
+			continue
+		}
+		all = append(all, id)
 	}
 	return all
 }

@@ -18,6 +18,7 @@ func TestMistakesAboutKeysSayWhatToMend(t *testing.T) {
 		"plain origin":       {"[https://id.northmoor.example]", "[http://id.northmoor.example]", `fido.origins: http://id.northmoor.example: keys work by https:// alone, or on localhost`},
 		"too many domains":   {"[https://id.northmoor.example]", "[https://a.com, https://b.com, https://c.com, https://d.com, https://e.com, https://f.com]", `fido.origins: no browser would take these: `},
 		"policy":             {"passkey: any", "passkey: none", `fido.policy.passkey: is any, attested or listed, not "none"`},
+		"no model":           {"[2FC0579F-", "[Key 5, 2FC0579F-", `fido.models_allowed: "Key 5" is no AAGUID: one looks like 2fc0579f-8113-47ea-b116-bb5a8db9202a`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(good, c.old, c.new, 1)

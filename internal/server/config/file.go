@@ -80,6 +80,9 @@ type file struct {
 			WindowsHello string `yaml:"windows_hello"`
 			Passkey      string `yaml:"passkey"`
 		} `yaml:"policy"`
+		ModelsAllowed []string `yaml:"models_allowed"`
+		ModelsRefused []string `yaml:"models_refused"`
+		RootsFile     string   `yaml:"roots_file"`
 	} `yaml:"fido"`
 	SharedComputers struct {
 		Networks []string `yaml:"networks"`
@@ -150,6 +153,9 @@ func (f *file) settings() []setting {
 		{"fido.policy.security_key", &f.FIDO.Policy.SecurityKey},
 		{"fido.policy.windows_hello", &f.FIDO.Policy.WindowsHello},
 		{"fido.policy.passkey", &f.FIDO.Policy.Passkey},
+		{"fido.models_allowed", &f.FIDO.ModelsAllowed},
+		{"fido.models_refused", &f.FIDO.ModelsRefused},
+		{"fido.roots_file", &f.FIDO.RootsFile},
 		{"shared_computers.networks", &f.SharedComputers.Networks},
 		{"outgoing.allow_networks", &f.Outgoing.AllowNetworks},
 	}

@@ -92,6 +92,9 @@ func (s *Store) Status(tx *db.Tx, p Provenance) (Status, error) {
 	return s.judgeModel(m, p, tx.Now()), nil
 }
 
+// Of returns how a model stands as far as all its keys are concerned.
+func (s *Store) Of(m Model, now time.Time) Status { return s.judgeModel(m, Provenance{}, now) }
+
 // judgeModel is Status without the database.
 func (s *Store) judgeModel(m Model, p Provenance, now time.Time) Status {
 	st := Status{Description: m.Description, Listed: slices.Contains(s.o.Allowed, m.Name)}
