@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"carekey.dev/carekey/internal/care"
+	"carekey.dev/carekey/internal/credential"
+	"carekey.dev/carekey/internal/credential/fido/fidotest"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/gate"
+	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/session"
 )
@@ -110,6 +113,19 @@ func TestAuthenticatorOfAnotherPersonIsNeitherRenamedNorRemoved(t *testing.T) {
 	if held := h.Held(amara); len(held) != 2 || held[1].Name != "Lanyard" || !held[1].SuspendedAt.IsZero() {
 		t.Errorf("Amara holds %+v", held)
 	}
+}
+
+func TestListShowsWhatAKeyIsAndWhenItWasUsed(t *testing.T) {
+	h := newHouse(t)
+	key := fidotest.New(gatetest.Base)
+	h.Key(gatetest.Who{UID: amara, Email: amaraMail}, care.SecurityKey, key)
+	h.browser().get(pathAuthenticators).sees(http.StatusOK, "Name "+fidotest.Model, "Model "+fidotest.Model, "Counts as AAL3", "Last used Not used yet", "Counts as AAL2")
+	h.Clock.Later(time.Minute)
+	_, err := h.Rig.Gate.SignIn(t.Context(), gate.Admission{
+		Proofs: []credential.Proof{h.KeyProof(key, care.SecurityKey)}, Requirement: gatetest.Anything(), Terms: "1",
+	})
+	h.must(err)
+	h.browser().get(pathAuthenticators).sees(http.StatusOK, "Last used 20 November 2026 at 9:01am")
 }
 
 func TestLostKeyIsReportedFromAnotherSignIn(t *testing.T) { // decision 3: at any level

@@ -3,11 +3,14 @@ package registration
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"carekey.dev/carekey/internal/credential/fido/fidotest"
+	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 	"carekey.dev/carekey/internal/throttle"
@@ -52,6 +55,16 @@ func album(h *house) []pageState {
 	keep("done-saved", b.submit("", "saved", "yes").isAt(pathDone))
 	keep("types-held", b.get(pathAdd))
 	keep("replace", b.get(pathReplace))
+	h.Registration.Gate = h.GateOf(2)
+	h.Clock.Later(time.Minute)
+	keep("types of several", b.get(pathAdd))
+	keep("instructions of a key", b.get(pathAdd+"/security_key"))
+	keep("instructions of a key, error", b.submit(""))
+	keep("key", b.toKey(pathAdd+"/security_key", priyaMail))
+	keep("key refused", b.submit(pathKey, "error", "NotAllowedError"))
+	keep("key done", b.touches(fidotest.New(gatetest.Base), "name", strings.Repeat("x", 50)).isAt(pathDone))
+	keep("replace a key", b.get(replaceHref(h.Held(priya)[1])))
+	h.Registration.Gate = h.Rig.Gate
 
 	h.Who = karl
 	keep("no-address", h.browser().get(pathAdd+"/authenticator_app"))

@@ -79,14 +79,17 @@ func (g *Registration) stop(w http.ResponseWriter, r *http.Request, t trip, err 
 	case fault.Has(err, fault.JourneyExpired) && t.State.By == byLink:
 		err = f.With("Ask your Registration Authority for another link.")
 	}
-	g.Kit.Fault(w, r, err, waysFrom(t.State.By)...)
+	g.Kit.Fault(w, r, err, waysFrom(t.State)...)
 }
 
 // waysFrom are the ways on from a page that could not go on.
-func waysFrom(by right) []page.Link {
+func waysFrom(s state) []page.Link {
 	selfService := page.Link{Text: "Start again in Care Identity Management", Href: pathAdd}
-	authority := page.Link{Text: "Help with registering", Href: "/help/authenticator-app#register"}
-	switch by {
+	authority := page.Link{Text: "Help with registering", Href: "/help/authenticators"}
+	if k := kindOf(s.Method); k.built() {
+		authority.Href = k.Guide.Href + "#register"
+	}
+	switch s.By {
 	case bySession:
 		return []page.Link{selfService}
 	case byLink:
