@@ -58,8 +58,9 @@ type Blob struct {
 	Others int
 	// Unread says of entries that could not be read why.
 	Unread []string
-	// Signer is the subject of the certificate that signed, Anchor the SHA-256
-	// sum of the one that it rests on, Sum that of the file.
+	// Signer is the subject of the certificate that signed, Sum the SHA-256 sum
+	// of the file. Anchor is what it rests on: the name of the FIDO Alliance's
+	// service, or the sum of an operator's root.
 	Signer, Anchor, Sum string
 	// RevocationChecked: no certificate of the signature is on a list.
 	RevocationChecked bool
@@ -131,6 +132,11 @@ func (b *Blob) verify(parsed *jose.JSONWebSignature, anchors []*x509.Certificate
 		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	b.Signer, b.Anchor = chain[0].Subject.String(), sumOf(chain[len(chain)-1].Raw)
+	if host != "" {
+		// The FIDO Alliance is one publisher by whichever of its roots: numbers of
+		// another row would bring an old file back (MDS3 section 3.2, step 6).
+		b.Anchor = host
+	}
 	b.RevocationChecked, err = checkRevocation(chain, t, now)
 	return payload, err
 }

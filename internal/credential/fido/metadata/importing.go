@@ -19,7 +19,7 @@ var ErrOlder = errors.New("the file is not newer than the one that was imported 
 
 // Import stores a verified file, for all nodes at once, and the audit entry
 // with it. It reports false if this very file is there already. Numbers are
-// compared within the files that rest on one root.
+// compared within the files of one publisher.
 func Import(ctx context.Context, d *db.DB, b Blob, actor string) (bool, error) {
 	var stored bool
 	err := d.Write(ctx, func(tx *db.Tx) error {

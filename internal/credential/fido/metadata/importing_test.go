@@ -67,6 +67,26 @@ func TestOnlyANewerFileReplacesTheOneThatIsThere(t *testing.T) {
 	})
 }
 
+// TestAnOldFileUnderAnotherRootOfThePublisherIsOld: MDS3 section 3.2, step 6. The
+// program trusts two roots of the FIDO Alliance.
+func TestAnOldFileUnderAnotherRootOfThePublisherIsOld(t *testing.T) {
+	h := open(t)
+	for _, step := range []struct {
+		no   int
+		want error
+	}{{7, nil}, {6, metadata.ErrOlder}, {8, nil}} {
+		p := metadatatest.NewPublisher(t, "mds.fidoalliance.org")
+		b, err := metadata.VerifyAtRoot(p.Write(metadatatest.File{No: step.no, NextUpdate: "2026-04-01", Entries: []map[string]any{}}),
+			p.Root.Certificate, h.db.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := metadata.Import(t.Context(), h.db, b, "operator"); !errors.Is(err, step.want) {
+			t.Errorf("number %d: %v, want %v", step.no, err, step.want)
+		}
+	}
+}
+
 func (h house) stand() (s metadata.Standing) {
 	h.t.Helper()
 	err := h.db.Read(h.t.Context(), func(tx *db.Tx) (err error) {

@@ -5,7 +5,7 @@ CREATE TABLE fido_metadata (
     no          BIGINT NOT NULL,
     next_update BIGINT NOT NULL,
     imported_at BIGINT NOT NULL,
-    -- SHA-256 of the file and of the certificate that its signature rests on.
+    -- SHA-256 of the file, and what its signature rests on.
     sum         TEXT   NOT NULL,
     anchor      TEXT   NOT NULL,
     signer      TEXT   NOT NULL,
