@@ -203,6 +203,7 @@ func TestUnsafeModelIsRefusedWhileTheReportHolds(t *testing.T) {
 			"the second before its end":  {"REVOKED", "2026-01-01", []string{"sunsetDate", "2026-03-02"}, day("2026-03-02").Add(-time.Second), good, true},
 			"from its end":               {"REVOKED", "2026-01-01", []string{"sunsetDate", "2026-03-02"}, day("2026-03-02"), good, false},
 			"of this batch":              {"ATTESTATION_KEY_COMPROMISE", "", []string{"certificate", metadatatest.Base64(batch.Certificate)}, today, batch, true},
+			"of the maker's root":        {"ATTESTATION_KEY_COMPROMISE", "", []string{"certificate", metadatatest.Base64(maker.Root.Certificate)}, today, good, true},
 			"of another batch":           {"ATTESTATION_KEY_COMPROMISE", "", []string{"batchCertificate", metadatatest.Base64(batch.Certificate)}, today, good, false},
 		} {
 			h.at(c.at)

@@ -86,19 +86,32 @@ func (s *Store) Judge(ctx context.Context, a Attestation) (Verdict, error) {
 		v.Why = why
 		return v, nil
 	}
-	if err := s.trace(&v, path, model, known); err != nil || !v.Attested {
+	ends, err := s.trace(&v, path, model, known)
+	if err != nil || !v.Attested {
 		return v, err
 	}
-	for _, c := range path {
-		v.Provenance.Path = append(v.Provenance.Path, sumOf(c.Raw))
-	}
-	if v.Provenance.Model != "" {
-		if !known {
-			model.Name = v.Provenance.Model
-		}
+	v.Provenance.Path = sums(path, ends)
+	switch {
+	case v.Provenance.Model == "":
+		v.Status = Status{} // what was claimed is not what was shown
+	case !known:
+		v.Status = s.judgeModel(Model{Name: v.Provenance.Model}, v.Provenance, s.o.DB.Now())
+	default:
 		v.Status = s.judgeModel(model, v.Provenance, s.o.DB.Now())
 	}
 	return v, nil
+}
+
+// sums are those of the certificates that came, and of the roots that they end
+// at: they seldom come with them, and a report may name the root (MDS3 section
+// 3.1.3, certificate).
+func sums(path, ends []*x509.Certificate) (all []string) {
+	for _, c := range slices.Concat(path, ends) {
+		if sum := sumOf(c.Raw); !slices.Contains(all, sum) {
+			all = append(all, sum)
+		}
+	}
+	return all
 }
 
 // claimed returns the model that the authenticator says it is: by its AAGUID,
@@ -125,14 +138,14 @@ func (s *Store) claimed(ctx context.Context, v Verdict, path []*x509.Certificate
 }
 
 // trace follows the certificates to the model's roots, and else to the
-// operator's.
-func (s *Store) trace(v *Verdict, path []*x509.Certificate, m Model, known bool) error {
+// operator's, and returns those that they end at.
+func (s *Store) trace(v *Verdict, path []*x509.Certificate, m Model, known bool) ([]*x509.Certificate, error) {
 	now := s.o.DB.Now()
 	v.Why = whyUnknown
 	if known {
 		roots, shared, err := m.certificates()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		v.Why = whyChain
 		if ends := chain(v.Format, path, roots, now); ends != nil && (v.Format != "packed" || names(path[0], v.AAGUID) || !allIn(ends, shared)) {
@@ -141,15 +154,16 @@ func (s *Store) trace(v *Verdict, path []*x509.Certificate, m Model, known bool)
 			if !m.Hardware {
 				v.Why = whySoftware
 			}
-			return nil
+			return ends, nil
 		}
 	}
 	own := s.o.Roots
 	if v.Format == formatApple {
 		own = slices.Concat(own, s.apple)
 	}
-	if chain(v.Format, path, own, now) == nil {
-		return nil
+	ends := chain(v.Format, path, own, now)
+	if ends == nil {
+		return nil, nil
 	}
 	// The operator's root vouches for the device. Which model it is stands in
 	// the certificate, or is not shown.
@@ -157,7 +171,7 @@ func (s *Store) trace(v *Verdict, path []*x509.Certificate, m Model, known bool)
 	if names(path[0], v.AAGUID) {
 		v.Provenance.Model = v.AAGUID
 	}
-	return nil
+	return ends, nil
 }
 
 func allIn(some, all []*x509.Certificate) bool {

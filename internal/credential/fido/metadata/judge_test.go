@@ -283,6 +283,20 @@ func TestOperatorsRootVouches(t *testing.T) {
 	}
 }
 
+// TestARootOfTheOperatorShowsNoModelThatIsClaimed: its certificate names none, and
+// everybody can claim the AAGUID of a model that is known.
+func TestARootOfTheOperatorShowsNoModelThatIsClaimed(t *testing.T) {
+	h := open(t)
+	maker, house := metadatatest.NewMaker(t, "Maker"), metadatatest.NewMaker(t, "House")
+	h.publish(1, metadatatest.Entry(key5, "Test Key 5", maker))
+	s := metadata.New(metadata.Options{DB: h.db, Roots: []*x509.Certificate{house.Root.Certificate}, Allowed: []string{key5.String()}})
+	r := metadatatest.NewRegistration(t, key5)
+	v, err := s.Judge(t.Context(), attestation(t, r, house.PackedUnnamed(r)))
+	if err != nil || !v.Attested || v.Provenance.Model != "" || v.Status != (metadata.Status{}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // TestAppleNeedsNoMetadata: Apple publishes its root by itself. Only Apple's own
 // format rests on it.
 func TestAppleNeedsNoMetadata(t *testing.T) {

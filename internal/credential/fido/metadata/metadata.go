@@ -94,7 +94,8 @@ type Provenance struct {
 	// where a root of the operator attests no particular model.
 	Model string `json:"model,omitempty"`
 	// Path are the SHA-256 sums of the certificates that attested the key, in
-	// hexadecimal, its own first: the FIDO Alliance sometimes revokes a batch.
+	// hexadecimal, its own first and the roots last: the FIDO Alliance sometimes
+	// revokes a batch, or names the root whose key became known.
 	Path []string `json:"path,omitempty"`
 }
 
