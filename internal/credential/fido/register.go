@@ -198,7 +198,7 @@ func (f *FIDO) verifyCreated(a asked, c *protocol.ParsedCredentialCreationData) 
 	if !bytes.Equal(c.RawID, bare.AuthData.AttData.CredentialID) { // 7.1, step 27
 		return nil, errors.New("the browser names another credential than the key")
 	}
-	return hash[:], nil
+	return hash[:], errors.Join(soundFormat(c.Response.AttestationObject.Format), soundKey(bare.AuthData.AttData.CredentialPublicKey))
 }
 
 // fromResponse reads what a verified response says, and checks what the library
