@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha1" //nolint:gosec // a name, and no proof: RFC 5280 computes key identifiers so
 	"crypto/x509"
@@ -26,6 +27,9 @@ func chain(format string, path, roots []*x509.Certificate, now time.Time) []*x50
 	if len(roots) == 0 {
 		return nil
 	}
+	if anchors := anchors(path[0], roots, now); anchors != nil {
+		return anchors
+	}
 	trusted, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, r := range roots {
 		trusted.AddCert(r)
@@ -48,6 +52,23 @@ func chain(format string, path, roots []*x509.Certificate, now time.Time) []*x50
 		ends = append(ends, c[len(c)-1])
 	}
 	return ends
+}
+
+// anchors returns those of roots that have the attesting certificate's own name
+// and key: an anchor is a name and a key (RFC 5280 section 6.1.1), and what it
+// signed itself needs no path.
+func anchors(leaf *x509.Certificate, roots []*x509.Certificate, now time.Time) []*x509.Certificate {
+	key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return nil
+	}
+	var own []*x509.Certificate
+	for _, r := range roots {
+		if bytes.Equal(r.RawSubject, leaf.RawSubject) && key.Equal(r.PublicKey) && !now.Before(r.NotBefore) && !now.After(r.NotAfter) {
+			own = append(own, r)
+		}
+	}
+	return own
 }
 
 func keyIdentifier(bits []byte) string {
