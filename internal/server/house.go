@@ -169,6 +169,7 @@ func (h *House) verifiers(refused []string, roots []*x509.Certificate) {
 		Roots: roots, Allowed: models.ModelsAllowed, Refused: models.ModelsRefused,
 		DB: h.DB, Ring: h.Ring, Random: h.Random, RPID: h.Config.FIDO.RPID, RPName: h.Config.Operator.Service,
 		Origins: h.Config.FIDO.Origins, Policies: h.Config.FIDO.Policies, Suspend: h.Gate.Doubt,
+		PerMethod: h.Config.PerType,
 	})
 }
 

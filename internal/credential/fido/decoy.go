@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -30,10 +31,10 @@ func (f *FIDO) allowed(ctx context.Context, methods []care.Method, address care.
 	if err != nil {
 		return nil, fmt.Errorf("looking for the keys of an address: %w", err)
 	}
-	decoy := f.decoy(address, methods[0])
+	decoys := f.decoysOf(address, methods[0])
 	own = slices.DeleteFunc(own, func(r row) bool { return !slices.Contains(methods, r.Method) })
 	if len(own) == 0 {
-		own = []row{decoy}
+		own = decoys
 	}
 	return descriptors(own), nil
 }
@@ -50,12 +51,27 @@ var shapes = map[care.Method][]struct {
 	care.Passkey:      {{20, []string{"hybrid", "internal"}}, {32, []string{"hybrid", "internal"}}, {16, []string{"internal"}}},
 }
 
-// decoy is a key that nobody has, made from the address alone.
-func (f *FIDO) decoy(address care.Email, method care.Method) row {
-	pick := f.decoys.Sum([]byte("shape"), []byte(method), []byte(address))
-	shape := shapes[method][int(pick[0])%len(shapes[method])]
-	id := append(f.decoys.Sum([]byte("first"), []byte(method), []byte(address)),
-		f.decoys.Sum([]byte("second"), []byte(method), []byte(address))...)
+// decoysOf are keys that nobody has, made from the address alone. They are as
+// many as somebody may hold: where that is more than one, two named keys must
+// not show that an address is known.
+func (f *FIDO) decoysOf(address care.Email, method care.Method) []row {
+	number := f.decoys.Sum([]byte("number"), []byte(method), []byte(address))
+	some := []row{f.decoy(address, method, "")}
+	if most := f.o.PerMethod; most > 1 && number[0]%4 == 0 { // most people have one
+		for i := range 1 + int(number[1])%(most-1) {
+			some = append(some, f.decoy(address, method, strconv.Itoa(i)))
+		}
+	}
+	return some
+}
+
+// decoy is one of them.
+func (f *FIDO) decoy(address care.Email, method care.Method, which string) row {
+	part := func(name string) []byte {
+		return f.decoys.Sum([]byte(name), []byte(method), []byte(address), []byte(which))
+	}
+	shape := shapes[method][int(part("shape")[0])%len(shapes[method])]
+	id := append(part("first"), part("second")...)
 	return row{Method: method, CredentialID: id[:shape.size], Transports: shape.transports}
 }
 

@@ -76,6 +76,8 @@ type Options struct {
 	// Both are judged only where attestation shows the model: everybody can
 	// claim an AAGUID.
 	Allowed, Refused []string
+	// PerMethod is how many keys of a type a person may hold; 0 is one.
+	PerMethod int
 	// Suspend suspends an authenticator that has shown itself to be copied, ends
 	// its sessions and tells its holder: the gate does.
 	Suspend func(ctx context.Context, uid care.UID, authenticatorID, why string) error
