@@ -92,7 +92,7 @@ func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
 			g.Kit.Fault(w, r, err)
 			return
 		}
-		t.State.Replaces = replaced(held, t.State.Method, g.Gate.Limit(t.State.Method))
+		t.State.Replaces = g.replaces(t, held)
 	}
 	record, err := g.bind(r, t)
 	if err != nil {
@@ -149,6 +149,14 @@ func (g *Registration) enrolment(t trip) (credential.Enrolment, error) {
 		return g.FIDO.Enrolment(t.State.Key, t.State.Name)
 	}
 	return g.App.Enrolment(t.State.Proven)
+}
+
+// replaces is the record that goes when the new one comes, or "".
+func (g *Registration) replaces(t trip, held []credential.Record) string {
+	if t.State.By == byLink {
+		return replaced(held, t.State.Method, g.Gate.Limit(t.State.Method))
+	}
+	return t.State.Replaces
 }
 
 // replaced is the record of a type that a new one by link replaces, or "": one

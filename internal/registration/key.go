@@ -39,13 +39,14 @@ func (g *Registration) key(w http.ResponseWriter, r *http.Request) {
 // keyPage asks for the key. Each time it is shown it has a challenge of its own,
 // which lives 5 minutes, so that a reload is another try.
 func (g *Registration) keyPage(w http.ResponseWriter, r *http.Request, t trip, sealed string, typed url.Values, mistakes ...page.FieldError) {
-	p, _, err := g.holder(r.Context(), t.State.UID)
+	p, held, err := g.holder(r.Context(), t.State.UID)
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return
 	}
-	c, err := g.FIDO.BeginRegistration(r.Context(),
-		fido.Holder{UID: t.State.UID, Name: p.DisplayName(), Address: t.State.Address}, t.State.Method, bound(r, t))
+	c, err := g.FIDO.BeginRegistration(r.Context(), fido.Holder{
+		UID: t.State.UID, Name: p.DisplayName(), Address: t.State.Address, Replaces: g.replaces(t, held),
+	}, t.State.Method, bound(r, t))
 	if err != nil {
 		g.stop(w, r, t, err)
 		return

@@ -330,3 +330,37 @@ func TestALinkReplacesALostKey(t *testing.T) {
 		t.Errorf("she holds %+v", held)
 	}
 }
+
+// TestTheSameKeyComesToCountForMore by a link of the RA, or for who replaces it
+// by itself at AAL3 (record 0050). Its browser must not be told to refuse it.
+func TestTheSameKeyComesToCountForMore(t *testing.T) {
+	for name, by := range map[string]func(h *house, b *browser, key *fidotest.Key){
+		"link": func(h *house, b *browser, key *fidotest.Key) {
+			path := h.linkTo(priya, care.SecurityKey)
+			b.toKey(path, priyaMail).touches(key).isAt(pathConfirm)
+			id, _ := h.waiting(path)
+			h.must(h.Link.Confirm(t.Context(), id, "operator"))
+			b.get(b.At).isAt(pathDone)
+		},
+		"session": func(h *house, b *browser, key *fidotest.Key) {
+			h.Level = care.AAL3
+			b.other().toKey(replaceHref(h.Held(priya)[0]), priyaMail).touches(key).isAt(pathDone)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.Who, h.Level = priya, care.AAL2
+			key := fidotest.New(gatetest.Base)
+			b := h.browser()
+			b.toKey(pathAdd+"/security_key", priyaMail).touches(key).isAt(pathDone)
+			if keys := h.keysOf(priya); len(keys) != 1 || keys[0].Level != care.AAL2 {
+				t.Fatalf("it began as %+v", keys)
+			}
+			h.Clock.Later(time.Minute)
+			by(h, b, key)
+			if keys := h.keysOf(priya); len(keys) != 1 || keys[0].Level != care.AAL3 {
+				t.Errorf("it became %+v", keys)
+			}
+		})
+	}
+}

@@ -35,6 +35,9 @@ type Holder struct {
 	UID     care.UID
 	Name    string
 	Address care.Email
+	// Replaces is the authenticator that goes when the new one comes, or "". It
+	// may be the same device: that is how a key comes to count for more.
+	Replaces string
 }
 
 // BeginRegistration asks for a new key of a method. bound names the browser and
@@ -48,6 +51,7 @@ func (f *FIDO) BeginRegistration(ctx context.Context, h Holder, method care.Meth
 	if err != nil {
 		return Ceremony{}, err
 	}
+	own = slices.DeleteFunc(own, func(r row) bool { return r.AuthenticatorID == h.Replaces })
 	a, err := f.newAsked()
 	if err != nil {
 		return Ceremony{}, err
