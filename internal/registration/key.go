@@ -2,6 +2,7 @@ package registration
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -109,7 +110,17 @@ func (g *Registration) answered(r *http.Request, t trip, form url.Values) (fido.
 	if err != nil {
 		return fido.Proven{}, err
 	}
-	return g.FIDO.FinishRegistration(r.Context(), form.Get("c"), bound(r, t), response)
+	proven, err := g.FIDO.FinishRegistration(r.Context(), form.Get("c"), bound(r, t), response)
+	if err != nil || !proven.Synced {
+		return proven, err
+	}
+	// Browsers offer a phone for a security key too. What it makes is a passkey by
+	// another name, and those are in private beta.
+	open, err := g.admits(r.Context(), t.State.UID, care.Passkey)
+	if err == nil && !open {
+		err = fault.New(fault.FIDOWrongDevice, errors.New("a key that may be copied, of somebody to whom passkeys are not open"))
+	}
+	return proven, err
 }
 
 // keyMistakes is what somebody can mend by trying again, or nil.

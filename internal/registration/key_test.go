@@ -304,6 +304,24 @@ func TestPasskeysArePrivateBeta(t *testing.T) {
 	b.get(pathAdd+"/passkey").sees(200, "Register passkey with your Care Identity")
 }
 
+// TestAPasskeyByAnotherNameIsOneToo: a browser offers a phone for a security key,
+// and a computer may copy what it calls its own.
+func TestAPasskeyByAnotherNameIsOneToo(t *testing.T) {
+	for method, attachment := range map[care.Method]string{care.SecurityKey: "cross-platform", care.WindowsHello: "platform"} {
+		h := newHouse(t)
+		h.Who = priya
+		key := fidotest.NewSynced(gatetest.Base)
+		key.Attachment = attachment
+		b := h.browser()
+		b.toKey(pathAdd+"/"+string(method), priyaMail).touches(key).isAt(pathKey).sees(422, "not the kind of key that you chose")
+		if held := h.Held(priya); len(held) != 0 {
+			t.Errorf("she holds %+v", held)
+		}
+		h.openPasskeys()
+		b.touches(key).isAt(pathDone).sees(200, "Counts as AAL2")
+	}
+}
+
 // TestAKeyNeedsAnAddressForItsNotices (N22).
 func TestAKeyNeedsAnAddressForItsNotices(t *testing.T) {
 	h := newHouse(t)

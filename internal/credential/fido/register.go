@@ -137,6 +137,8 @@ type Proven struct {
 	Level care.AAL `json:"l,omitempty"`
 	Model string   `json:"m,omitempty"`
 	Why   string   `json:"w,omitempty"`
+	// Synced: its provider may copy it to other devices, as passkeys are.
+	Synced bool `json:"s,omitempty"`
 }
 
 type proven struct {
@@ -178,7 +180,7 @@ func (f *FIDO) FinishRegistration(ctx context.Context, sealed, bound string, res
 	if err != nil {
 		return Proven{}, err
 	}
-	p := Proven{Level: care.Level(r.evidence(true)), Model: r.Model, Why: why}
+	p := Proven{Level: care.Level(r.evidence(true)), Model: r.Model, Why: why, Synced: r.BackupEligible}
 	p.Sealed, err = keys.SealJSON(f.proven, nil, proven{Asked: a, Row: r, At: f.o.DB.Now()})
 	return p, err
 }
