@@ -31,7 +31,7 @@ func (g *Gate) ReportLost(ctx context.Context, s *session.Session, authenticator
 		if _, err := alive(tx, s, s.UID); err != nil {
 			return err
 		}
-		if err := suspend(tx, s.UID, authenticatorID, why, mail); err != nil {
+		if err := suspend(tx, s.UID, string(s.UID), authenticatorID, why, mail); err != nil {
 			return err
 		}
 		return session.EndOf(tx, s.UID, authenticatorID, why)
@@ -54,7 +54,7 @@ func (g *Gate) Doubt(ctx context.Context, uid care.UID, authenticatorID, why str
 		if _, err := person.Lock(tx, uid); err != nil && !errors.Is(err, db.ErrNoRows) {
 			return err
 		}
-		if err := suspend(tx, uid, authenticatorID, why, mail); err != nil {
+		if err := suspend(tx, uid, "system", authenticatorID, why, mail); err != nil {
 			return err
 		}
 		return session.EndOf(tx, uid, authenticatorID, why)
@@ -106,7 +106,7 @@ func disavow(tx *db.Tx, d disavowal, why string, mail []outbox.Message) error {
 		if !d.concerns(r) {
 			continue
 		}
-		if err := suspend(tx, d.UID, r.ID, why, mail); err != nil {
+		if err := suspend(tx, d.UID, string(d.UID), r.ID, why, mail); err != nil {
 			return err
 		}
 		found = true
@@ -123,9 +123,9 @@ func disavow(tx *db.Tx, d disavowal, why string, mail []outbox.Message) error {
 }
 
 // suspend suspends a person's authenticator, tells them and writes the audit
-// entry, unless it is suspended already. The caller ends sessions afterwards: a
+// entry with who did it, unless it is suspended already. The caller ends sessions afterwards: a
 // sign-in that was faster has committed its session by then.
-func suspend(tx *db.Tx, uid care.UID, id, why string, mail []outbox.Message) error {
+func suspend(tx *db.Tx, uid care.UID, by, id, why string, mail []outbox.Message) error {
 	record, err := credential.ByID(tx, id)
 	if errors.Is(err, db.ErrNoRows) || err == nil && record.UID != uid {
 		return fault.New(fault.NoAuthenticator, err)
@@ -140,7 +140,7 @@ func suspend(tx *db.Tx, uid care.UID, id, why string, mail []outbox.Message) err
 		return err
 	}
 	return audit.Record(tx, audit.Entry{
-		Action: "authenticator.suspended", Subject: uid, Actor: string(uid),
+		Action: "authenticator.suspended", Subject: uid, Actor: by,
 		Fields: []audit.Field{{Name: "authenticator", Value: id}, {Name: "why", Value: why}},
 	})
 }
