@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-jose/go-jose/v4"
 	fido "github.com/go-webauthn/webauthn/metadata"
@@ -263,9 +264,16 @@ func readEntry(raw []byte) ([]Model, error) {
 	return models, nil
 }
 
-// describe keeps a maker's text to one short line: it is shown to people.
+// describe keeps a maker's text to one short line that can be printed: it is
+// shown to people, stands in mails, and on the terminals of operators.
 func describe(text string) string {
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	text = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, text)
 	if r := []rune(text); len(r) > 100 {
 		text = string(r[:100]) + "…"
 	}

@@ -120,7 +120,7 @@ func TestEntryThatCannotBeReadCostsItsModelOnly(t *testing.T) {
 	p, maker := metadatatest.NewPublisher(t, "mds.example"), metadatatest.NewMaker(t, "Maker")
 	broken := metadatatest.Entry(key6, "Broken", maker)
 	metadatatest.Statement(broken)["attestationRootCertificates"] = []string{"bm90IGEgY2VydGlmaWNhdGU="}
-	pictured := metadatatest.Entry(other, "A  very\nlong "+strings.Repeat("name ", 40), maker)
+	pictured := metadatatest.Entry(other, "A  very\nlong \x1b\u202e\u200b"+strings.Repeat("name ", 40), maker)
 	metadatatest.Statement(pictured)["icon"] = "no picture at all"
 	uaf := metadatatest.Entry(uuid.Nil, "UAF", maker)
 	delete(uaf, "aaguid")
@@ -139,7 +139,7 @@ func TestEntryThatCannotBeReadCostsItsModelOnly(t *testing.T) {
 	if !slices.Equal(names, []string{key5.String(), other.String()}) || blob.Others != 1 || len(blob.Unread) != 3 {
 		t.Errorf("models %q, others %d, unread %q", names, blob.Others, blob.Unread)
 	}
-	if d := blob.Models[1].Description; len([]rune(d)) > 101 || strings.ContainsAny(d, "\n") || !strings.HasPrefix(d, "A very long name ") {
+	if d := blob.Models[1].Description; len([]rune(d)) > 101 || strings.ContainsAny(d, "\n\x1b\u202e\u200b") || !strings.HasPrefix(d, "A very long name ") {
 		t.Errorf("description %q", d)
 	}
 }
