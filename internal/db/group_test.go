@@ -133,7 +133,7 @@ func TestFailingCommitIsRunAgainOneByOne(t *testing.T) {
 }
 
 func TestInterruptedStatementDoesNotHarmItsGroup(t *testing.T) {
-	config := db.Config{Deadline: 300 * time.Millisecond}
+	config := db.Config{Deadline: 2 * time.Second}
 	dbtest.EachWith(t, config, tables, func(t *testing.T, d *db.DB) {
 		err := expectGroup(t, d, func(tx *db.Tx) error {
 			// An interrupted INSERT makes SQLite roll back the whole transaction.
