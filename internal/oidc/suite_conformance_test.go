@@ -164,13 +164,13 @@ func TestAfterASignOutNobodyIsSignedIn(t *testing.T) {
 			b.leave("id_token_hint", hint, "post_logout_redirect_uri", signedOutAt, "state", "s")
 		},
 		"with a hint alone": func(b *browser, hint string) { b.leave("id_token_hint", hint) },
-		"with nothing":      func(b *browser, hint string) { b.say(b.leave(), "Sign out") },
-		"with state alone":  func(b *browser, hint string) { b.say(b.leave("state", "s"), "Sign out") },
-		"with a bad hint":   func(b *browser, hint string) { b.say(b.leave("id_token_hint", changed(hint)), "Sign out") },
+		"with nothing":      func(b *browser, hint string) { b.say(b.leave(), "Yes, sign out") },
+		"with state alone":  func(b *browser, hint string) { b.say(b.leave("state", "s"), "Yes, sign out") },
+		"with a bad hint":   func(b *browser, hint string) { b.say(b.leave("id_token_hint", changed(hint)), "Yes, sign out") },
 		"with a bad way back": func(b *browser, hint string) {
 			b.leave("id_token_hint", hint, "post_logout_redirect_uri", "https://x.example/")
 		},
-		"with a way back, no hint": func(b *browser, hint string) { b.say(b.leave("post_logout_redirect_uri", signedOutAt), "Sign out") },
+		"with a way back, no hint": func(b *browser, hint string) { b.say(b.leave("post_logout_redirect_uri", signedOutAt), "Yes, sign out") },
 	} {
 		b := h.browser()
 		_, hint := b.atERS(amara)
