@@ -32,7 +32,7 @@ var (
 	FIDOWrongDevice = fido(350, "wrong kind of key", "That is another kind of key",
 		"What you used is not the kind of key that you chose.",
 		"For a security key, use one that you plug in or hold to the reader. For Windows Hello, use this computer's own PIN, finger or face. Or choose another type.",
-		"The browser used the computer's own authenticator for a security key or the other way round, or the key knows none of our signature methods.")
+		"The browser used the computer's own authenticator for a security key or the other way round, or the key knows none of our signature methods, or it may be copied to other devices, as passkeys are, and passkeys are not open to this person.")
 	FIDOUnsupported = fido(351, "browser without keys", "Your browser cannot do this",
 		"This browser does not support security keys, Windows Hello or passkeys.",
 		"Use a current version of Microsoft Edge or Google Chrome, or choose another way to log in.",
