@@ -170,7 +170,9 @@ func TestAfterASignOutNobodyIsSignedIn(t *testing.T) {
 		"with a bad way back": func(b *browser, hint string) {
 			b.leave("id_token_hint", hint, "post_logout_redirect_uri", "https://x.example/")
 		},
-		"with a way back, no hint": func(b *browser, hint string) { b.say(b.leave("post_logout_redirect_uri", signedOutAt), "Yes, sign out") },
+		"with a way back, no hint": func(b *browser, hint string) {
+			b.say(b.leave("post_logout_redirect_uri", signedOutAt), "Yes, sign out")
+		},
 	} {
 		b := h.browser()
 		_, hint := b.atERS(amara)
