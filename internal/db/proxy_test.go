@@ -35,6 +35,7 @@ type proxy struct {
 	onCommit func() // for terminateNow
 	dead     bool
 	open     []net.Conn
+	silenced map[net.Conn]cut // clients that hear no answer any more: they are cut when it comes
 }
 
 // commitMessage is a simple query (PostgreSQL documentation 55.7): 'Q', length, text, NUL.
@@ -50,7 +51,7 @@ func startProxy(t *testing.T, address string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{server: u.Host, listener: listener}
+	p := &proxy{server: u.Host, listener: listener, silenced: map[net.Conn]cut{}}
 	u.Host = listener.Addr().String()
 	p.URL = u.String()
 	p.all.Go(p.accept)
@@ -97,13 +98,33 @@ func (p *proxy) accept() {
 		p.mu.Unlock()
 		p.all.Go(func() { p.up(client, server) })
 		p.all.Go(func() {
-			_, err := io.Copy(client, server)
+			_, err := io.Copy(down{p, client}, server)
 			_ = client.Close()
 			if err == nil || !errors.Is(err, net.ErrClosed) {
 				_ = server.Close()
 			}
 		})
 	}
+}
+
+// down carries the server's answers to a client, unless it is silenced: then the answer shows that the server has done what it was told, and the client
+// is cut off.
+type down struct {
+	p      *proxy
+	client net.Conn
+}
+
+func (d down) Write(answer []byte) (int, error) {
+	d.p.mu.Lock()
+	how, silenced := d.p.silenced[d.client]
+	d.p.mu.Unlock()
+	switch {
+	case !silenced:
+		return d.client.Write(answer)
+	case how == cutForGood:
+		d.p.kill()
+	}
+	return 0, io.ErrClosedPipe
 }
 
 // up carries what the client sends. The client sends a COMMIT in one piece and waits for its answer, so it arrives in one piece here.
@@ -137,12 +158,10 @@ func (p *proxy) commit(client, server net.Conn, message []byte) bool {
 	case cutHalf:
 		_ = client.Close() // and server stays open
 	case cutAfter, cutForGood:
-		_ = client.(*net.TCPConn).CloseWrite() // no answer gets through any more
-		_ = client.Close()
-		_, _ = server.Write(message)
-		if next == cutForGood {
-			p.kill()
-		}
+		p.mu.Lock()
+		p.silenced[client] = next
+		p.mu.Unlock()
+		return true
 	case terminateNow:
 		onCommit()
 		return true
