@@ -49,14 +49,8 @@ type confirmation struct {
 // about all access tokens (RFC 7662). Nobody asks without saying who they are
 // (section 2.1: tokens must not be guessed here).
 func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
-	form, caller, ok := p.fromClient(w, r)
-	if !ok || !p.admitted(w, r, caller) {
-		return
-	}
-	rp := caller.RP
-	text := form.Get("token")
-	if text == "" {
-		p.fail(w, r, badQuestion("invalid_request", "token is missing"), rp.ClientID)
+	rp, text, ok := p.question(w, r)
+	if !ok {
 		return
 	}
 	answer, err := p.introspected(r.Context(), rp, text)
@@ -65,6 +59,20 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, answer)
+}
+
+// question reads who asks about or revokes a token, and the token. If it reports
+// false, the request has been answered.
+func (p *Provider) question(w http.ResponseWriter, r *http.Request) (rp relyingparty.RelyingParty, token string, ok bool) {
+	form, caller, ok := p.fromClient(w, r)
+	if !ok || !p.admitted(w, r, caller) {
+		return rp, "", false
+	}
+	if form.Get("token") == "" {
+		p.fail(w, r, badQuestion("invalid_request", "token is missing"), caller.RP.ClientID)
+		return rp, "", false
+	}
+	return caller.RP, form.Get("token"), true
 }
 
 // badQuestion is an error of introspection and revocation.

@@ -14,14 +14,8 @@ import (
 // token with all that came from its sign-in, an access token alone. What is no
 // token, or is none any more, is answered as if it had been one (section 2.2).
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
-	form, caller, ok := p.fromClient(w, r)
-	if !ok || !p.admitted(w, r, caller) {
-		return
-	}
-	rp := caller.RP
-	text := form.Get("token")
-	if text == "" {
-		p.fail(w, r, badQuestion("invalid_request", "token is missing"), rp.ClientID)
+	rp, text, ok := p.question(w, r)
+	if !ok {
 		return
 	}
 	doomed, err := p.revocable(r.Context(), text)
