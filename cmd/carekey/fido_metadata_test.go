@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/pem"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,25 +14,12 @@ import (
 	"carekey.dev/carekey/internal/credential/fido/metadata/metadatatest"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/person"
-	"carekey.dev/carekey/internal/server"
-	"carekey.dev/carekey/internal/server/config"
 )
 
 // What an operator does with the file of the FIDO Alliance, beside a running
 // server: importing it, looking at it, and hearing of holders that were told.
 func TestFIDOMetadataIsImportedAndShown(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "data")
-	none := func(string) (string, bool) { return "", false }
-	settings, lock, err := server.PrepareDev(config.Demo{Listen: "localhost:8080", DataDir: folder}, none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lock.Close() })
-	h, err := server.Furnish(t.Context(), settings, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
+	h, folder := furnished(t)
 
 	model := uuid.MustParse("2fc0579f-8113-47ea-b116-bb5a8db9202a")
 	p, maker := metadatatest.NewPublisher(t, "mds.example"), metadatatest.NewMaker(t, "Maker")
@@ -50,7 +36,7 @@ func TestFIDOMetadataIsImportedAndShown(t *testing.T) {
 		write(t, lists[i], list.Raw)
 	}
 	var out bytes.Buffer
-	c := &console{ctx: t.Context(), out: &out, err: os.Stderr, env: none}
+	c := &console{ctx: t.Context(), out: &out, err: os.Stderr, env: nothing}
 	bring := func(command fidoImportCommand) string {
 		t.Helper()
 		out.Reset()
@@ -89,7 +75,7 @@ func TestFIDOMetadataIsImportedAndShown(t *testing.T) {
 	says(show(fidoShowCommand{Models: "key 5"}), "Test Key 5", model.String(), "hardware")
 	says(show(fidoShowCommand{Models: "-", JSON: true}), `"overdue": false`, `"list": []`)
 
-	err = h.DB.Write(t.Context(), func(tx *db.Tx) error {
+	err := h.DB.Write(t.Context(), func(tx *db.Tx) error {
 		err := person.Create(tx, person.Person{UID: "555000100101", GivenName: "Amara", FamilyName: "OSEI", IDAssuranceLevel: 3, Email: "amara.osei@northgate.example.nhs.uk"})
 		if err != nil {
 			return err

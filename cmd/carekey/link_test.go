@@ -4,16 +4,13 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/server"
-	"carekey.dev/carekey/internal/server/config"
 )
 
 // introduction is a carekey registration-link that runs beside a house, with
@@ -29,25 +26,14 @@ type introduction struct {
 
 func introduce(t *testing.T, args ...string) *introduction {
 	t.Helper()
-	folder := filepath.Join(t.TempDir(), "data")
-	none := func(string) (string, bool) { return "", false }
-	settings, lock, err := server.PrepareDev(config.Demo{Listen: "localhost:8080", DataDir: folder}, none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lock.Close() })
-	h, err := server.Furnish(t.Context(), settings, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
+	h, folder := furnished(t)
 	if err := h.Populate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	said, out := io.Pipe()
 	in, answer := io.Pipe()
-	c := &console{ctx: ctx, in: in, out: out, err: os.Stderr, env: none}
+	c := &console{ctx: ctx, in: in, out: out, err: os.Stderr, env: nothing}
 	command := &linkCommand{UID: args[0], Type: args[1], place: place{Data: folder}}
 	i := &introduction{t, h, bufio.NewReader(said), answer, make(chan error, 1), cancel}
 	go func() {

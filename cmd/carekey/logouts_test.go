@@ -3,39 +3,24 @@ package main
 import (
 	"bytes"
 	"io"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/relyingparty"
-	"carekey.dev/carekey/internal/server"
-	"carekey.dev/carekey/internal/server/config"
 )
 
 // What an operator sees of relying parties that were not told of a sign-out,
 // and what they can do.
 func TestLogoutsShowsWhoWasNotToldAndTriesAgain(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "data")
-	none := func(string) (string, bool) { return "", false }
-	settings, lock, err := server.PrepareDev(config.Demo{Listen: "localhost:8080", DataDir: folder}, none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { lock.Close() })
-	h, err := server.Furnish(t.Context(), settings, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
+	h, folder := furnished(t)
 	run := func(command logoutsCommand) string {
 		t.Helper()
 		var out bytes.Buffer
 		command.Limit, command.Data = 100, folder
-		if err := command.Run(&console{ctx: t.Context(), out: &out, err: os.Stderr, env: none}); err != nil {
+		if err := command.Run(&console{ctx: t.Context(), out: &out, err: os.Stderr, env: nothing}); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -89,7 +74,7 @@ func TestLogoutsShowsWhoWasNotToldAndTriesAgain(t *testing.T) {
 	for _, retry := range []bool{false, true} {
 		mistyped := logoutsCommand{Client: "mistyped", Retry: retry, Limit: 100}
 		mistyped.Data = folder
-		err := mistyped.Run(&console{ctx: t.Context(), out: io.Discard, err: os.Stderr, env: none})
+		err := mistyped.Run(&console{ctx: t.Context(), out: io.Discard, err: os.Stderr, env: nothing})
 		if err == nil || !strings.Contains(err.Error(), "there is no relying party mistyped") {
 			t.Errorf("of a client id that nobody has: %v", err)
 		}
