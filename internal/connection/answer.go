@@ -2,7 +2,6 @@ package connection
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 )
 
@@ -52,7 +50,7 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &found) {
 		err = fault.New(fault.ConfigRefused, err)
 	}
-	f := fault.As(named(err))
+	f := fault.As(m.Translate(err))
 	level := m.Log.Info
 	if f.Kind.Status >= http.StatusInternalServerError {
 		level = m.Log.Error
@@ -82,19 +80,6 @@ const retryAfter = 5
 
 // Fail answers a request that did not get as far as this room.
 func (m *Manager) Fail(w http.ResponseWriter, r *http.Request, err error) { m.fail(w, r, err) }
-
-// named says what the database says in our own words.
-func named(err error) error {
-	switch {
-	case errors.Is(err, db.ErrFull):
-		return fault.New(fault.Full, err)
-	case errors.Is(err, db.ErrUncertain):
-		return fault.New(fault.Uncertain, err)
-	case errors.Is(err, db.ErrBusy), errors.Is(err, db.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return fault.New(fault.Busy, err)
-	}
-	return err
-}
 
 func (m *Manager) answer(w http.ResponseWriter, status int, v any) {
 	text := encode(v)

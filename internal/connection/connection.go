@@ -40,6 +40,9 @@ type Options struct {
 	BaseURL string
 	// Network is the address of who really connects.
 	Network func(r *http.Request) netip.Addr
+	// Translate says what the database says in our own words, as pages have it;
+	// nil leaves it.
+	Translate func(error) error
 	// Record keeps a fault for `carekey explain`; it may be nil.
 	Record func(r *http.Request, f *fault.Error)
 	Random io.Reader
@@ -62,6 +65,9 @@ var docs []byte
 
 // New returns a Connection Manager.
 func New(o Options) *Manager {
+	if o.Translate == nil {
+		o.Translate = func(err error) error { return err }
+	}
 	m := &Manager{Options: o, tokens: newTokens(o.Ring, o.BaseURL), mux: http.NewServeMux(), guard: http.NewCrossOriginProtection()}
 	m.routes()
 	return m

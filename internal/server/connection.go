@@ -19,7 +19,7 @@ func (s *site) newConnection() *connection.Manager {
 	}
 	return connection.New(connection.Options{
 		DB: s.DB, Ring: s.Ring, Throttle: s.Throttle, BaseURL: s.Config.ConnectionManager.BaseURL, Network: web.Client,
-		Record: s.recordProgram, Random: s.Random, Log: s.Log,
+		Translate: translate, Record: s.recordProgram, Random: s.Random, Log: s.Log,
 	})
 }
 
