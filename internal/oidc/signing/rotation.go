@@ -52,8 +52,14 @@ type Demand struct {
 // ErrUnderWay is the error of a demand while the next key is published already.
 var ErrUnderWay = errors.New("the next key is published already")
 
+// clocksApart is more than two nodes' views of the database's clock can differ:
+// each is off by half a second at most.
+const clocksApart = 5 * time.Second
+
 // first makes a key for each algorithm that has none. It signs at once, since
-// nobody can have fetched a set that lacks it and expect it to be there.
+// nobody can have fetched a set that lacks it and expect it to be there; and on
+// every node, so its time begins a little before it is made: a node whose clock
+// runs behind would otherwise find a key that does not sign yet, and no other.
 func (r *Rotation) first(ctx context.Context) error {
 	all, err := r.read(ctx)
 	if err != nil {
@@ -63,7 +69,7 @@ func (r *Rotation) first(ctx context.Context) error {
 		if newest(all, algorithm) != nil {
 			continue
 		}
-		if _, err := r.next(ctx, stored{algorithm: algorithm, generation: 1}, 0, false, "system"); err != nil {
+		if _, err := r.next(ctx, stored{algorithm: algorithm, generation: 1}, -clocksApart, false, "system"); err != nil {
 			return fmt.Errorf("making the first signing key for %s: %w", algorithm, err)
 		}
 	}

@@ -156,12 +156,12 @@ func TestTheScheduleRotatesByItself(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.pass(signing.DefaultEvery - signing.DefaultPublish - time.Second)
+		c.pass(signing.DefaultEvery - signing.DefaultPublish - time.Minute)
 		run()
 		if n := len(set(t, k.Public()).Keys); n != 3 {
-			t.Fatalf("a second before the time %d keys are published", n)
+			t.Fatalf("a minute before the time %d keys are published", n)
 		}
-		c.pass(time.Second)
+		c.pass(time.Minute)
 		run()
 		run()
 		c.pass(time.Minute) // past every node's view

@@ -182,6 +182,22 @@ func TestNodesThatStartTogetherAgreeOnTheirKeys(t *testing.T) {
 	}
 }
 
+func TestANodeWhoseClockRunsBehindUsesTheFirstKeysAtOnce(t *testing.T) {
+	url := dbtest.Postgres(t, schemas...)
+	ahead, behind := newClock(), newClock()
+	behind.pass(-time.Second)
+	first := open(t, dbtest.OpenWith(t, db.Config{Now: ahead.now}, url))
+	second := open(t, dbtest.OpenWith(t, db.Config{Now: behind.now}, url))
+	if string(first.Public()) != string(second.Public()) {
+		t.Error("the node whose clock runs behind publishes other keys")
+	}
+	for _, algorithm := range signing.Algorithms() {
+		if _, by, err := first.Verify(sign(t, second, algorithm)); err != nil || by != algorithm {
+			t.Errorf("%s signed by the node whose clock runs behind: %s, %v", algorithm, by, err)
+		}
+	}
+}
+
 // Decision 20.
 func TestPrivateKeysAreStoredOnlySealed(t *testing.T) {
 	d := dbtest.Open(t, schemas...)
