@@ -48,5 +48,5 @@ func (e *postgresEngine) check(ctx context.Context) error {
 	if fsync != "on" {
 		e.db.config.Log.Warn("PostgreSQL runs with fsync off: a crash of its machine loses or breaks data")
 	}
-	return e.measureClock(ctx, s)
+	return e.firstClock(ctx, s)
 }

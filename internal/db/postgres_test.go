@@ -314,8 +314,8 @@ func TestOpenFailsWithOneLineThatHidesThePassword(t *testing.T) {
 
 func TestClockFollowsTheDatabase(t *testing.T) {
 	d := dbtest.OpenWith(t, db.Config{}, dbtest.Postgres(t, tables...))
-	if skew := d.ClockSkew(); skew == 0 || skew.Abs() > time.Second {
-		t.Errorf("the clock of a server on the same machine is %v off", skew)
+	if skew := d.ClockSkew(); !db.Measured(d) || skew.Abs() > time.Second {
+		t.Errorf("the clock of a server on the same machine is %v off (measured: %t)", skew, db.Measured(d))
 	}
 	now := d.Now()
 	if now.Location() != time.UTC || now.Nanosecond()%1000 != 0 {
