@@ -96,9 +96,15 @@ func errUsed() error {
 	return fault.New(fault.FIDOAnotherTab, errors.New("the challenge was used already"))
 }
 
-// Prune forgets the used challenges that are over. The janitor calls it.
+// keepOver is how long a used challenge stays after its time: on another node,
+// whose clock runs behind, or in a request that is under way, it may still be
+// accepted.
+const keepOver = time.Minute
+
+// Prune forgets the used challenges that are over on every node. The janitor
+// calls it.
 func Prune(tx *db.Tx) error {
-	if _, err := tx.Exec(`DELETE FROM fido_challenge WHERE until <= $1`, db.Micros(tx.Now())); err != nil {
+	if _, err := tx.Exec(`DELETE FROM fido_challenge WHERE until <= $1`, db.Micros(tx.Now().Add(-keepOver))); err != nil {
 		return fmt.Errorf("pruning used challenges: %w", err)
 	}
 	return nil

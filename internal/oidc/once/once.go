@@ -46,9 +46,13 @@ func Use(tx *db.Tx, kind, client, name string, until time.Time) (fresh bool, err
 	return changed == 1, nil
 }
 
-// Prune forgets the names whose time is over.
+// keepOver is how long a name stays after its time: on another node, whose clock
+// runs behind, it may still be accepted.
+const keepOver = time.Minute
+
+// Prune forgets the names whose time is over on every node.
 func Prune(tx *db.Tx) error {
-	if _, err := tx.Exec(`DELETE FROM oidc_once WHERE until <= $1`, db.Micros(tx.Now())); err != nil {
+	if _, err := tx.Exec(`DELETE FROM oidc_once WHERE until <= $1`, db.Micros(tx.Now().Add(-keepOver))); err != nil {
 		return fmt.Errorf("forgetting used names: %w", err)
 	}
 	return nil

@@ -88,13 +88,31 @@ func TestANameWhoseTimeEndedOnTheWayIsGoodForNobody(t *testing.T) {
 	})
 }
 
+// A node that clears up when a name's time is over on its own clock must not open
+// the name for a replay at a node whose clock runs behind.
+func TestANameStaysUsedOnTheNodeWhoseClockRunsBehind(t *testing.T) {
+	url := dbtest.Postgres(t, schemas...)
+	until := start.Add(time.Minute)
+	ahead := dbtest.OpenWith(t, db.Config{Now: func() time.Time { return until.Add(time.Second) }}, url)
+	behind := dbtest.OpenWith(t, db.Config{Now: func() time.Time { return until.Add(-time.Second) }}, url)
+	if !use(t, behind, "dpop", "a", "1", until) {
+		t.Fatal("it was not good the first time")
+	}
+	if err := ahead.Write(t.Context(), once.Prune); err != nil {
+		t.Fatal(err)
+	}
+	if use(t, behind, "dpop", "a", "1", until) {
+		t.Error("it was good twice")
+	}
+}
+
 func TestPruningForgetsOnlyWhatIsOver(t *testing.T) {
 	now := start
 	dbtest.EachAt(t, func() time.Time { return now }, schemas, func(t *testing.T, d *db.DB) {
 		now = start
 		use(t, d, "dpop", "a", "short", start.Add(time.Minute))
 		use(t, d, "dpop", "a", "long", start.Add(time.Hour))
-		now = start.Add(2 * time.Minute)
+		now = start.Add(3 * time.Minute)
 		if err := d.Write(t.Context(), once.Prune); err != nil {
 			t.Fatal(err)
 		}
