@@ -50,10 +50,17 @@ func OpenAt(t testing.TB, clock func() time.Time, schemas ...fs.FS) *db.DB {
 	return OpenWith(t, db.Config{Now: clock}, SQLite(t, schemas...))
 }
 
+// patience is the deadline of a database whose test gives none. It only bounds a hang: a machine that runs other tests beside may keep a statement waiting
+// for longer than a server should.
+const patience = time.Minute
+
 // OpenWith opens the database at url, which SQLite or Postgres has given, and closes it after the test.
 func OpenWith(t testing.TB, config db.Config, url string) *db.DB {
 	t.Helper()
 	config.URL = url
+	if config.Deadline == 0 {
+		config.Deadline = patience
+	}
 	d, err := db.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
