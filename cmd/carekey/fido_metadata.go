@@ -79,7 +79,7 @@ func (i *fidoImportCommand) Run(c *console) error {
 			c.printf("Whether the certificates of its signature have been revoked was not checked.\n")
 		}
 		if len(b.Unread) > 0 {
-			c.printf("%d entries could not be read; carekey fido-metadata show says why.\n", len(b.Unread))
+			c.printf("Of %d entries something could not be read; carekey fido-metadata show says why.\n", len(b.Unread))
 		}
 		if told > 0 {
 			c.printf("Holders of refused models who are told by mail now: %d.\n", told)
@@ -192,7 +192,7 @@ func (s *fidoShowCommand) print(c *console, out shown) error {
 	}
 	c.printf("Number %d, imported %s UTC, %s: the next one comes by %s.\n", out.No, moment(out.ImportedAt), state, out.NextUpdate.Format(time.DateOnly))
 	c.printf("Signed by %s; revocation %s.\n", out.Signer, revocation)
-	c.printf("%d models, %d entries of other authenticators, %d that could not be read.\n", out.Standing.Models, out.Others, len(out.Unread))
+	c.printf("%d models, %d entries of other authenticators, %d of which something could not be read.\n", out.Standing.Models, out.Others, len(out.Unread))
 	for _, why := range out.Unread {
 		c.printf("  %s\n", why)
 	}

@@ -8,14 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-jose/go-jose/v4"
-	fido "github.com/go-webauthn/webauthn/metadata"
-	"github.com/google/uuid"
 )
 
 // Mistakes of a file. Each is wrapped with what was found.
@@ -57,7 +53,7 @@ type Blob struct {
 	Models     []Model
 	// Others are entries of authenticators that no browser can use (UAF).
 	Others int
-	// Unread says of entries that could not be read why.
+	// Unread says of what could not be read why, one text for an entry.
 	Unread []string
 	// Signer is the subject of the certificate that signed, Sum the SHA-256 sum
 	// of the file. Anchor is what it rests on: the name of the FIDO Alliance's
@@ -190,8 +186,8 @@ func listOf(issuer *x509.Certificate, lists []*x509.RevocationList, now time.Tim
 	return nil
 }
 
-// read reads what was signed. An entry that cannot be read costs the model and
-// not the file: makers write them.
+// read reads what was signed. What cannot be read of an entry is noted and
+// costs no more than itself: makers write them.
 func (b *Blob) read(payload []byte) error {
 	var written struct {
 		No         int64             `json:"no"`
@@ -206,119 +202,26 @@ func (b *Blob) read(payload []byte) error {
 		return fmt.Errorf("%w: it has no number (no), no date of the next one (nextUpdate), or no entries", ErrUnreadable)
 	}
 	b.No, b.NextUpdate = written.No, next
-	seen := map[string]bool{}
+	at := map[string]int{}
 	for i, raw := range written.Entries {
 		models, err := readEntry(raw)
-		switch {
-		case err != nil:
-			b.Unread = append(b.Unread, fmt.Sprintf("entry %d: %s", i+1, err))
-		case len(models) == 0:
+		if err == nil && len(models) == 0 {
 			b.Others++
 		}
 		for _, m := range models {
-			if seen[m.Name] {
-				b.Unread = append(b.Unread, fmt.Sprintf("entry %d: there is another one of %s", i+1, m.Name))
+			first, twice := at[m.Name]
+			if !twice {
+				at[m.Name] = len(b.Models)
+				b.Models = append(b.Models, m)
 				continue
 			}
-			seen[m.Name] = true
-			b.Models = append(b.Models, m)
+			err = errors.Join(err, fmt.Errorf("another entry of %s comes before, and counts", m.Name))
+			b.Models[first].Reports = append(b.Models[first].Reports, m.Reports...) // what is held against one is held against both
+		}
+		if err != nil {
+			b.Unread = append(b.Unread, fmt.Sprintf("entry %d: %s", i+1, line(err.Error(), 300)))
 		}
 	}
 	share(b.Models)
 	return nil
-}
-
-// readEntry returns the models of an entry: one by its AAGUID, or one for each
-// key identifier, and none for what no browser can use.
-func readEntry(raw []byte) ([]Model, error) {
-	var written fido.EntryJSON
-	if err := json.Unmarshal(raw, &written); err != nil {
-		return nil, err
-	}
-	// Nobody looks at pictures here, and a broken one is no reason to lose a
-	// model.
-	st := &written.MetadataStatement
-	st.Icon, st.IconDark, st.ProviderLogoLight, st.ProviderLogoDark = "", "", "", ""
-	entry, err := written.Parse()
-	if err != nil {
-		return nil, err
-	}
-	m := Model{Description: describe(entry.MetadataStatement.Description), Hardware: inHardware(entry.MetadataStatement), Anchors: []Anchor{}, Reports: []Report{}}
-	if entry.MetadataStatement.AttestationTypes.HasCertificateTrustPath() {
-		for _, root := range entry.MetadataStatement.AttestationRootCertificates {
-			m.Anchors = append(m.Anchors, Anchor{DER: root.Raw})
-		}
-	}
-	for _, r := range entry.StatusReports {
-		m.Reports = append(m.Reports, report(r))
-	}
-	if entry.AaGUID != uuid.Nil {
-		m.Name = entry.AaGUID.String()
-		return []Model{m}, nil
-	}
-	var models []Model
-	for _, id := range entry.AttestationCertificateKeyIdentifiers {
-		m.Name = strings.ToLower(id)
-		models = append(models, m)
-	}
-	return models, nil
-}
-
-// describe keeps a maker's text to one short line that can be printed: it is
-// shown to people, stands in mails, and on the terminals of operators.
-func describe(text string) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
-	text = strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return -1
-		}
-		return c
-	}, text)
-	if r := []rune(text); len(r) > 100 {
-		text = string(r[:100]) + "…"
-	}
-	return text
-}
-
-// inHardware reports whether a model says that it keeps keys where they cannot
-// be copied from, and synchronises none (N8).
-func inHardware(s fido.Statement) bool {
-	kept := func(where string) bool { return slices.Contains(s.KeyProtection, where) }
-	return (kept("hardware") || kept("tee") || kept("secure_element")) && !kept("software")
-}
-
-func report(r fido.StatusReport) Report {
-	out := Report{Status: string(r.Status)}
-	if r.EffectiveDate != nil {
-		out.From = *r.EffectiveDate
-	}
-	if r.SunsetDate != nil {
-		out.Until = *r.SunsetDate
-	}
-	for _, c := range []*x509.Certificate{r.Certificate, r.BatchCertificate} {
-		if c != nil {
-			out.Batch = append(out.Batch, sumOf(c.Raw))
-		}
-	}
-	return out
-}
-
-// share marks the anchors that stand behind several models.
-func share(models []Model) {
-	count := map[string]int{}
-	for _, m := range models {
-		for _, a := range m.Anchors {
-			count[string(a.DER)]++
-		}
-	}
-	for _, m := range models {
-		for i := range m.Anchors {
-			m.Anchors[i].Shared = count[string(m.Anchors[i].DER)] > 1
-		}
-	}
-}
-
-func sumOf(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
 }

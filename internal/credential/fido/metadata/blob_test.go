@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/credential/fido/metadata/metadatatest"
 )
@@ -115,35 +113,6 @@ func TestRootsOfTheFIDOAllianceAndApple(t *testing.T) {
 	}
 }
 
-// TestEntryThatCannotBeReadCostsItsModelOnly.
-func TestEntryThatCannotBeReadCostsItsModelOnly(t *testing.T) {
-	p, maker := metadatatest.NewPublisher(t, "mds.example"), metadatatest.NewMaker(t, "Maker")
-	broken := metadatatest.Entry(key6, "Broken", maker)
-	metadatatest.Statement(broken)["attestationRootCertificates"] = []string{"bm90IGEgY2VydGlmaWNhdGU="}
-	pictured := metadatatest.Entry(other, "A  very\nlong \x1b\u202e\u200b"+strings.Repeat("name ", 40), maker)
-	metadatatest.Statement(pictured)["icon"] = "no picture at all"
-	uaf := metadatatest.Entry(uuid.Nil, "UAF", maker)
-	delete(uaf, "aaguid")
-	uaf["aaid"] = "4E4E#4005"
-	blob, err := metadata.Verify(p.Write(metadatatest.File{No: 7, NextUpdate: "2026-04-01", Entries: []map[string]any{
-		metadatatest.Entry(key5, "Test Key 5", maker), broken, pictured, uaf,
-		metadatatest.Entry(key5, "Another Key 5", maker), {"aaguid": 7},
-	}}), metadata.Trust{Anchors: []*x509.Certificate{p.Root.Certificate}, UncheckedRevocation: true}, today)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, m := range blob.Models {
-		names = append(names, m.Name)
-	}
-	if !slices.Equal(names, []string{key5.String(), other.String()}) || blob.Others != 1 || len(blob.Unread) != 3 {
-		t.Errorf("models %q, others %d, unread %q", names, blob.Others, blob.Unread)
-	}
-	if d := blob.Models[1].Description; len([]rune(d)) > 101 || strings.ContainsAny(d, "\n\x1b\u202e\u200b") || !strings.HasPrefix(d, "A very long name ") {
-		t.Errorf("description %q", d)
-	}
-}
-
 // FuzzVerify: no file that the publisher has not signed is believed.
 func FuzzVerify(f *testing.F) {
 	p := metadatatest.NewPublisher(f, "mds.example")
@@ -156,19 +125,6 @@ func FuzzVerify(f *testing.F) {
 		b, err := metadata.Verify(file, metadata.Trust{Anchors: []*x509.Certificate{p.Root.Certificate}, UncheckedRevocation: true}, today)
 		if err == nil && (b.No != 7 || len(b.Models) != 1) {
 			t.Errorf("%+v", b)
-		}
-	})
-}
-
-// FuzzReadEntry: entries are written by makers.
-func FuzzReadEntry(f *testing.F) {
-	f.Add([]byte(`{"aaguid":"2fc0579f-8113-47ea-b116-bb5a8db9202a","metadataStatement":{"attestationTypes":["basic_full"]},"timeOfLastStatusChange":"2021-05-01"}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		models, err := metadata.ReadEntry(raw)
-		for _, m := range models {
-			if err != nil || strings.ContainsAny(m.Description, "\n\r") || m.Name != strings.ToLower(m.Name) {
-				t.Errorf("%+v, %v", m, err)
-			}
 		}
 	})
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	fido "github.com/go-webauthn/webauthn/metadata"
-
 	"carekey.dev/carekey/internal/db"
 )
 
@@ -35,6 +33,8 @@ type Anchor struct {
 	// Shared: it attests other models too, so that a packed attestation has to
 	// name the model in its certificate (WebAuthn section 8.2.1).
 	Shared bool `json:"shared,omitempty"`
+	// of is its name and key, while a file is read.
+	of string
 }
 
 // Report is something that the FIDO Alliance says of a model.
@@ -51,11 +51,11 @@ type Report struct {
 // refusing are the reports after which a model is not accepted any more, with
 // what they mean (MDS3 section 3.1.4).
 var refusing = map[string]string{
-	string(fido.Revoked):                   "the FIDO Alliance has withdrawn this model",
-	string(fido.UserVerificationBypass):    "the PIN or fingerprint of this model can be got round",
-	string(fido.AttestationKeyCompromise):  "the maker's keys that vouch for this model have become known to others",
-	string(fido.UserKeyRemoteCompromise):   "keys can be stolen from this model over the network",
-	string(fido.UserKeyPhysicalCompromise): "keys can be stolen from this model by whoever holds it",
+	"REVOKED":                      "the FIDO Alliance has withdrawn this model",
+	"USER_VERIFICATION_BYPASS":     "the PIN or fingerprint of this model can be got round",
+	"ATTESTATION_KEY_COMPROMISE":   "the maker's keys that vouch for this model have become known to others",
+	"USER_KEY_REMOTE_COMPROMISE":   "keys can be stolen from this model over the network",
+	"USER_KEY_PHYSICAL_COMPROMISE": "keys can be stolen from this model by whoever holds it",
 }
 
 // Status is how a model stands now.
