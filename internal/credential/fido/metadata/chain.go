@@ -32,7 +32,7 @@ func chain(format string, path, roots []*x509.Certificate, now time.Time) []*x50
 	}
 	trusted, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, r := range roots {
-		trusted.AddCert(r)
+		trusted.AddCert(authority(r))
 	}
 	for _, c := range path[1:] {
 		between.AddCert(c)
@@ -52,6 +52,19 @@ func chain(format string, path, roots []*x509.Certificate, now time.Time) []*x50
 		ends = append(ends, c[len(c)-1])
 	}
 	return ends
+}
+
+// authority returns a root as one that may sign. Several makers publish roots
+// that do not say so or even deny it, which is for certificates on a path: a
+// trusted name and key have no such bounds (RFC 5280 section 6.1.1). A usage of
+// the key that excludes it holds.
+func authority(root *x509.Certificate) *x509.Certificate {
+	if root.IsCA || !bytes.Equal(root.RawIssuer, root.RawSubject) {
+		return root
+	}
+	signs := *root
+	signs.BasicConstraintsValid, signs.IsCA, signs.MaxPathLen = true, true, -1
+	return &signs
 }
 
 // anchors returns those of roots that have the attesting certificate's own name
