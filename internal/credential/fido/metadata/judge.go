@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
@@ -232,14 +233,20 @@ func statement(a Attestation) (path []*x509.Certificate, why string, err error) 
 		path, err = verifyAndroid(a)
 		return path, "", err
 	case "packed", formatTPM, formatU2F:
-		if err := a.Object.VerifyAttestation(a.ClientDataHash, nil, protocol.AttestationPolicy{}, protocol.SignaturePolicy{}); err != nil {
-			return nil, "", explain(err)
+		_, certified := a.Object.AttStatement["x5c"]
+		if certified {
+			path, err = certificates(a) // before anything is verified by one of them
 		}
-		if _, certified := a.Object.AttStatement["x5c"]; !certified {
+		if err == nil {
+			err = a.Object.VerifyAttestation(a.ClientDataHash, nil, protocol.AttestationPolicy{}, protocol.SignaturePolicy{})
+		}
+		switch {
+		case err != nil:
+			return nil, "", explain(err)
+		case !certified:
 			return nil, whySelf, nil
 		}
-		path, err = certificates(a)
-		return path, "", err
+		return path, "", nil
 	}
 	// Unknown formats are no reason to refuse a key (WebAuthn section 7.1, step
 	// 21): nothing is shown.
@@ -262,8 +269,13 @@ func explain(err error) error {
 	return err
 }
 
-// mostCertificates is more than any maker sends.
-const mostCertificates = 10
+// The bounds of the certificates of a statement: more than any maker sends.
+// Whoever answers a registration without a key makes them up, and a signature by
+// an RSA key that fills the form takes seconds to verify (ASVS 15.2.2).
+const (
+	mostCertificates = 10
+	mostRSA          = 4096 // bits
+)
 
 // certificates returns those of a statement, the attesting one first.
 func certificates(a Attestation) ([]*x509.Certificate, error) {
@@ -280,6 +292,9 @@ func certificates(a Attestation) ([]*x509.Certificate, error) {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", i+1, err)
+		}
+		if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > mostRSA {
+			return nil, fmt.Errorf("certificate %d: an RSA key of %d bits", i+1, key.N.BitLen())
 		}
 		all = append(all, c)
 	}

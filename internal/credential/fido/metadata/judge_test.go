@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -339,6 +340,21 @@ func TestAndroidKeysComeFromTheTrustedEnvironment(t *testing.T) {
 		v, err := s.Judge(t.Context(), attestation(t, r, maker.Android(r, c.says)))
 		if (err == nil && v.DeviceBound) != c.good || !c.good && !errors.Is(err, metadata.ErrStatement) {
 			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+}
+
+// TestAnOversizedCertificateIsNotTried: a signature by an RSA key of 180 kbit,
+// for which a form has room, takes five seconds to verify.
+func TestAnOversizedCertificateIsNotTried(t *testing.T) {
+	h := open(t)
+	maker := metadatatest.NewMaker(t, "Maker")
+	s := metadata.New(metadata.Options{DB: h.db})
+	r := metadatatest.NewRegistration(t, key5)
+	for bits, want := range map[int]string{4096: "Signature validation", 4104: "an RSA key of 4104 bits", 8192: "an RSA key of 8192 bits"} {
+		_, err := s.Judge(t.Context(), attestation(t, r, maker.PackedByRSA(r, bits)))
+		if !errors.Is(err, metadata.ErrStatement) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d bits: %v, want %q", bits, err, want)
 		}
 	}
 }

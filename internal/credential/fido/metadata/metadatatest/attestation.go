@@ -5,8 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
+	"math/big"
 	"slices"
 	"testing"
 
@@ -147,6 +150,22 @@ func (m *Maker) PackedBy(r Registration, by Pair) []byte {
 	return r.object(m.t, "packed", map[string]any{
 		"alg": int64(webauthncose.AlgES256), "sig": sign(m.t, by.Key, r.signed(m.t)),
 		"x5c": []any{by.Certificate.Raw, m.Issuer.Certificate.Raw},
+	})
+}
+
+// PackedByRSA is Packed by a certificate for an RSA key of so many bits, and a
+// signature that it did not make.
+func (m *Maker) PackedByRSA(r Registration, bits int) []byte {
+	m.t.Helper()
+	template := attestor(r.AAGUID)
+	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), from, until
+	modulus := new(big.Int).SetBit(big.NewInt(1), bits-1, 1)
+	der, err := x509.CreateCertificate(rand.Reader, template, m.Issuer.Certificate, &rsa.PublicKey{N: modulus, E: 1<<31 - 1}, m.Issuer.Key)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return r.object(m.t, "packed", map[string]any{
+		"alg": int64(webauthncose.AlgRS256), "sig": make([]byte, bits/8), "x5c": []any{der},
 	})
 }
 
