@@ -57,6 +57,7 @@ const (
 	whyUnknown  = "The model of your device is not known here."
 	whyChain    = "Your device could not show that it is the model that it says it is."
 	whySoftware = "This model keeps its keys in software, where they could be copied."
+	whyMovable  = "Your device could not show that the key was made in it and stays there."
 )
 
 // Judge verifies an attestation and says what it shows (WebAuthn section 7.1,
@@ -245,6 +246,8 @@ func statement(a Attestation) (path []*x509.Certificate, why string, err error) 
 			return nil, "", explain(err)
 		case !certified:
 			return nil, whySelf, nil
+		case a.Object.Format == formatTPM && !stays(a):
+			return nil, whyMovable, nil
 		}
 		return path, "", nil
 	}

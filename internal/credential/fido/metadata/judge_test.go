@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/uuid"
 
 	"carekey.dev/carekey/internal/audit"
@@ -340,6 +341,37 @@ func TestAndroidKeysComeFromTheTrustedEnvironment(t *testing.T) {
 		v, err := s.Judge(t.Context(), attestation(t, r, maker.Android(r, c.says)))
 		if (err == nil && v.DeviceBound) != c.good || !c.good && !errors.Is(err, metadata.ErrStatement) {
 			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+}
+
+// TestATPMShowsNothingOfAKeyThatCanLeaveIt: N8. A TPM certifies each key that is
+// loaded into it, so that a key of another place is certified too.
+func TestATPMShowsNothingOfAKeyThatCanLeaveIt(t *testing.T) {
+	h := open(t)
+	maker := metadatatest.NewMaker(t, "Maker")
+	h.publish(1, metadatatest.Entry(other, "Windows Hello", maker))
+	s := metadata.New(metadata.Options{DB: h.db, Roots: []*x509.Certificate{maker.Root.Certificate}})
+	r := metadatatest.NewRegistration(t, other)
+	for name, change := range map[string]func(*tpm2.TPMAObject){
+		"may be moved to another TPM":    func(o *tpm2.TPMAObject) { o.FixedTPM = false },
+		"may be moved to another parent": func(o *tpm2.TPMAObject) { o.FixedParent = false },
+		"was made elsewhere":             func(o *tpm2.TPMAObject) { o.SensitiveDataOrigin = false },
+	} {
+		attributes := metadatatest.Kept()
+		change(&attributes)
+		v, err := s.Judge(t.Context(), attestation(t, r, maker.TPMOf(r, attributes)))
+		if err != nil || v.Attested || v.DeviceBound || v.Provenance.Attested() || v.Why == "" {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+	// What Windows Hello sets: noDA and decrypt as well, or no more than these.
+	for _, decrypts := range []bool{true, false} {
+		attributes := metadatatest.Kept()
+		attributes.NoDA, attributes.Decrypt = decrypts, decrypts
+		v, err := s.Judge(t.Context(), attestation(t, r, maker.TPMOf(r, attributes)))
+		if err != nil || !v.DeviceBound || v.Provenance.Model != other.String() {
+			t.Errorf("of Windows Hello: %+v, %v", v, err)
 		}
 	}
 }

@@ -12,8 +12,19 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
+// Kept are the attributes of a key that was made in a TPM and stays there.
+func Kept() tpm2.TPMAObject {
+	return tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, SignEncrypt: true}
+}
+
 // TPM returns an attestation object of Windows Hello (WebAuthn section 8.3).
 func (m *Maker) TPM(r Registration) []byte {
+	m.t.Helper()
+	return m.TPMOf(r, Kept())
+}
+
+// TPMOf is TPM for a key with these attributes.
+func (m *Maker) TPMOf(r Registration, attributes tpm2.TPMAObject) []byte {
 	m.t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -26,7 +37,7 @@ func (m *Maker) TPM(r Registration) []byte {
 	x, y := r.point(m.t)
 	public := tpm2.TPMTPublic{
 		Type: tpm2.TPMAlgECC, NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, SignEncrypt: true},
+		ObjectAttributes: attributes,
 		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
 			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull},
 			CurveID: tpm2.TPMECCNistP256, KDF: tpm2.TPMTKDFScheme{Scheme: tpm2.TPMAlgNull},
