@@ -63,6 +63,14 @@ func verifyAndroid(a Attestation) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The trusted environment describes one key, and that key can sign more
+	// certificates: what stands below the first description is its holder's word
+	// (Android, Verify hardware-backed key pairs: only the first can be trusted).
+	for _, above := range path[1:] {
+		if _, err := extension(above, androidKey); err == nil {
+			return nil, errors.New("the certificate is by a key that the device itself describes")
+		}
+	}
 	return path, checkDescription(value, a.ClientDataHash)
 }
 

@@ -343,6 +343,10 @@ func TestAndroidKeysComeFromTheTrustedEnvironment(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
 	}
+	// A device keeps a key, and its holder signs by it that another is kept too.
+	if v, err := s.Judge(t.Context(), attestation(t, r, maker.AndroidBelow(r, metadatatest.Sound(r)))); !errors.Is(err, metadata.ErrStatement) {
+		t.Errorf("described by a described key: %+v, %v", v, err)
+	}
 }
 
 // TestATPMShowsNothingOfAKeyThatCanLeaveIt: N8. A TPM certifies each key that is

@@ -131,12 +131,34 @@ func (a Android) Description() []byte {
 // Android returns an Android key attestation (WebAuthn section 8.4).
 func (m *Maker) Android(r Registration, says Android) []byte {
 	m.t.Helper()
-	leaf := SignFor(m.t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Android Keystore Key"}, BasicConstraintsValid: true,
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 1, 17}, Value: says.Description()}},
-	}, r.Key, m.Issuer)
+	return m.android(r, SignFor(m.t, says.describes(), r.Key, m.Issuer), m.Issuer)
+}
+
+// AndroidBelow is Android by somebody whose device keeps a key that may sign
+// certificates, and who has signed one with it for a key of another place.
+func (m *Maker) AndroidBelow(r Registration, says Android) []byte {
+	m.t.Helper()
+	template := says.describes()
+	template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign
+	kept := Sign(m.t, template, m.Issuer)
+	return m.android(r, SignFor(m.t, says.describes(), r.Key, kept), kept, m.Issuer)
+}
+
+func (m *Maker) android(r Registration, leaf Pair, above ...Pair) []byte {
+	m.t.Helper()
+	path := []any{leaf.Certificate.Raw}
+	for _, one := range above {
+		path = append(path, one.Certificate.Raw)
+	}
 	return r.object(m.t, "android-key", map[string]any{
-		"alg": int64(webauthncose.AlgES256), "sig": sign(m.t, r.Key, r.signed(m.t)),
-		"x5c": []any{leaf.Certificate.Raw, m.Issuer.Certificate.Raw},
+		"alg": int64(webauthncose.AlgES256), "sig": sign(m.t, r.Key, r.signed(m.t)), "x5c": path,
 	})
+}
+
+// describes is the certificate in which a device says this.
+func (a Android) describes() *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Android Keystore Key"}, BasicConstraintsValid: true,
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 1, 17}, Value: a.Description()}},
+	}
 }
