@@ -120,7 +120,11 @@ func (p *Provider) aboutAccess(tx *db.Tx, rp relyingparty.RelyingParty, text str
 		ACR: a.ACR, AuthTime: a.AuthTime.Unix(), Level: strconv.Itoa(int(a.AAL)), SID: a.SID,
 		SelectedRole: claims.Selected(a.Scopes, a.Role), Confirmation: confirmed(a.Binding),
 	}
-	return found, nil
+	held, err := holdsRole(tx, a.UID, found.SelectedRole)
+	if !held {
+		found.SelectedRole = "" // as in userinfo
+	}
+	return found, err
 }
 
 // aboutRefresh tells the relying party that holds it about a refresh token. A
@@ -137,7 +141,7 @@ func (p *Provider) aboutRefresh(tx *db.Tx, rp relyingparty.RelyingParty, r grant
 	if _, refused, err := holderOf(tx, code.UID); refused != nil || err != nil {
 		return introspection{}, err
 	}
-	if held, err := holdsRole(tx, code); !held || err != nil {
+	if held, err := holdsRole(tx, code.UID, code.Role); !held || err != nil {
 		return introspection{}, err
 	}
 	return introspection{

@@ -137,6 +137,21 @@ func TestOfSomebodyWhoLeftNothingIsActive(t *testing.T) {
 	h.mustBeInactive(rota, rotaSecret, got["refresh_token"])
 }
 
+// An API that lets people do what their role may must not go on for an hour after
+// the role was taken away.
+func TestARoleThatIsHeldNoMoreIsNotTold(t *testing.T) {
+	h := open(t)
+	h.withAPI()
+	_, got := h.offline()
+	h.write(func(tx *db.Tx) error { return access.Delete(tx, "555000200101") })
+	for _, asker := range [][2]string{{rota, rotaSecret}, {api, apiSecret}} {
+		told := h.introspect(asker[0], asker[1], got["access_token"])
+		if role, there := told["selected_roleid"]; there || told["active"] != true {
+			t.Errorf("%s is told %v (active: %v)", asker[0], role, told["active"])
+		}
+	}
+}
+
 func TestAUsedRefreshTokenIsNotActive(t *testing.T) {
 	h := open(t)
 	_, got := h.offline()

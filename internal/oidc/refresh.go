@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"carekey.dev/carekey/internal/access"
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/keys"
@@ -119,7 +120,7 @@ func (n renewal) renew(tx *db.Tx, why error) (refused, err error) {
 	if refused, err := n.signsIn(tx); refused != nil || err != nil {
 		return refused, err
 	}
-	held, err := holdsRole(tx, n.code)
+	held, err := holdsRole(tx, n.code.UID, n.code.Role)
 	if err != nil {
 		return nil, err
 	}
@@ -131,12 +132,12 @@ func (n renewal) renew(tx *db.Tx, why error) (refused, err error) {
 	return refused, err
 }
 
-// holdsRole reports whether the person still holds the role that they chose, if
+// holdsRole reports whether a person still holds the role that they chose, if
 // they chose one.
-func holdsRole(tx *db.Tx, code grant.Code) (bool, error) {
-	if code.Role == "" {
+func holdsRole(tx *db.Tx, uid care.UID, role string) (bool, error) {
+	if role == "" {
 		return true, nil
 	}
-	roles, err := access.Roles(tx, code.UID)
-	return slices.ContainsFunc(roles, func(r access.Role) bool { return r.ID == code.Role }), err
+	roles, err := access.Roles(tx, uid)
+	return slices.ContainsFunc(roles, func(r access.Role) bool { return r.ID == role }), err
 }
