@@ -96,12 +96,17 @@ func (p *Provider) introspected(ctx context.Context, rp relyingparty.RelyingPart
 	if err != nil || !found.Active {
 		return introspection{}, err
 	}
-	// A token is worth nothing once its relying party is not registered.
-	if _, err := p.byID(ctx, found.ClientID); errors.Is(err, db.ErrNoRows) {
+	// A token is worth nothing once its relying party is not registered, and no
+	// more than what that may have.
+	issuedTo, err := p.byID(ctx, found.ClientID)
+	if errors.Is(err, db.ErrNoRows) {
 		return introspection{}, nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return introspection{}, err
 	}
+	scopes := issuedTo.Grant(strings.Fields(found.Scope))
+	found.Scope, found.SelectedRole = strings.Join(scopes, " "), claims.Selected(scopes, found.SelectedRole)
 	found.Issuer = p.issuer
 	return found, nil
 }

@@ -152,6 +152,25 @@ func TestARoleThatIsHeldNoMoreIsNotTold(t *testing.T) {
 	}
 }
 
+// What an operator takes away from a relying party is gone with the next
+// question, and not when its last access token has expired.
+func TestAScopeThatWasTakenAwayOpensNothing(t *testing.T) {
+	h := open(t)
+	h.withAPI()
+	_, got := h.offline()
+	fewer := rotaParty()
+	fewer.Scopes = []string{"openid", "profile"}
+	h.register(fewer)
+	told := h.introspect(api, apiSecret, got["access_token"])
+	if role, there := told["selected_roleid"]; there || told["scope"] != "openid profile" {
+		t.Errorf("a resource server is told the scope %v and the role %v", told["scope"], role)
+	}
+	told = object(t, h.userinfo(got["access_token"].(string)).body)
+	if role, there := told["selected_roleid"]; there || told["name"] == nil {
+		t.Errorf("userinfo tells the role %v and of the rest %v", role, told)
+	}
+}
+
 func TestAUsedRefreshTokenIsNotActive(t *testing.T) {
 	h := open(t)
 	_, got := h.offline()

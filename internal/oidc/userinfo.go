@@ -88,6 +88,7 @@ func (p *Provider) about(ctx context.Context, token presentedToken) (about about
 	if err != nil {
 		return about, unavailable(err)
 	}
+	about.subject.Scopes = about.rp.Grant(about.subject.Scopes) // what was taken away since is not told
 	return about, nil
 }
 
