@@ -18,17 +18,26 @@ func (t *Throttle) Knock(tx *db.Tx, s Subject) (time.Duration, error) {
 	if !ok || s.known() {
 		return 0, nil
 	}
-	key := t.key("knock", s.Action, network.String())
+	return setOff(tx, t.key("knock", s.Action, network.String()))
+}
+
+// KnockBy is Knock for somebody who has shown who they are: they are counted by
+// that name, wherever they come from.
+func (t *Throttle) KnockBy(tx *db.Tx, action, name string) (time.Duration, error) {
+	return setOff(tx, t.key("knock by", action, name))
+}
+
+func setOff(tx *db.Tx, key []byte) (time.Duration, error) {
 	var until int64
 	err := tx.Row(`SELECT blocked_until FROM throttle WHERE key = $1 AND blocked_until > $2`, key, db.Micros(tx.Now())).Scan(&until)
 	switch {
 	case err == nil:
 		return db.Time(until).Sub(tx.Now()), nil
 	case !errors.Is(err, db.ErrNoRows):
-		return 0, fmt.Errorf("reading what a network has set off: %w", err)
+		return 0, fmt.Errorf("reading what somebody has set off: %w", err)
 	}
 	if err := raise(tx, key); err != nil {
-		return 0, fmt.Errorf("counting what a network has set off: %w", err)
+		return 0, fmt.Errorf("counting what somebody has set off: %w", err)
 	}
 	return 0, nil
 }

@@ -198,17 +198,25 @@ func (m *MailCode) refusal(tx *db.Tx, journey string) error {
 	return fault.New(fault.MailCodeTooSoon, nil).After(db.Time(sentAt).Add(Pause).Sub(tx.Now()))
 }
 
-// allowed counts the request. Strangers are counted by their network too: one
-// that asks for a code in the name of each of a thousand people is refused.
+// allowed counts the request, by asker and address, and by asker alone:
+// strangers by their network, others by what they have shown. One that asks for
+// a code to each of a thousand addresses is refused (ASVS 2.4.1), a stranger as
+// well as somebody who sits down at another's sign-in.
 func (m *MailCode) allowed(tx *db.Tx, r Request, key []byte) error {
-	if err := withinHour(tx, key); err != nil || r.Asker != "" {
+	if err := withinHour(tx, key); err != nil {
 		return err
 	}
-	wait, err := m.o.Throttle.Knock(tx, throttle.Subject{Action: countMail, Network: r.Network})
+	var wait time.Duration
+	var err error
+	if r.Asker == "" {
+		wait, err = m.o.Throttle.Knock(tx, throttle.Subject{Action: countMail, Network: r.Network})
+	} else {
+		wait, err = m.o.Throttle.KnockBy(tx, countMail, r.Asker)
+	}
 	if err != nil || wait == 0 {
 		return err
 	}
-	return fault.New(fault.MailCodeTooMany, errors.New("too many codes for strangers of one network")).After(wait)
+	return fault.New(fault.MailCodeTooMany, errors.New("too many codes for one asker, or for strangers of one network")).After(wait)
 }
 
 func withinHour(tx *db.Tx, key []byte) error {

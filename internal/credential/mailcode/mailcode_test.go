@@ -356,6 +356,38 @@ func TestStrangersOfOneNetworkGetAHundredCodes(t *testing.T) {
 	})
 }
 
+// ASVS 2.4.1: whoever is signed in can name any address as their new one, and
+// must not send mail to all the world with it.
+func TestOneAskerGetsAHundredCodesForWhateverAddresses(t *testing.T) {
+	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+		m := newRoom(h)
+		ask := func(i int, asker string) error {
+			r := request(fmt.Sprint("j", i, asker))
+			r.Address, r.Asker = care.Email(fmt.Sprintf("somebody%d@example.nhs.uk", i)), asker
+			r.Network = netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", i%200))
+			return m.Send(t.Context(), r)
+		}
+		for i := range throttle.NetworkFailures {
+			if err := ask(i, "person 555000100101"); err != nil {
+				t.Fatalf("%d: %v", i+1, err)
+			}
+		}
+		f := wants(t, ask(1000, "person 555000100101"), fault.MailCodeTooMany)
+		if f.RetryAfter <= 0 || f.RetryAfter > throttle.NetworkWindow {
+			t.Errorf("wait %v", f.RetryAfter)
+		}
+		for _, other := range []string{"person 555000100103", ""} {
+			if err := ask(1001, other); err != nil {
+				t.Errorf("%q: %v", other, err)
+			}
+		}
+		h.Advance(throttle.NetworkWindow + time.Second)
+		if err := ask(1002, "person 555000100101"); err != nil {
+			t.Errorf("after the wait: %v", err)
+		}
+	})
+}
+
 // ASVS 6.3.8: an address that nobody has costs the same and answers the same.
 func TestUnknownAddressIsTreatedLikeAKnownOneButGetsNoMail(t *testing.T) {
 	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
