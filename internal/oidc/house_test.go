@@ -141,6 +141,7 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64, change ...func(*oidc.O
 	t.Helper()
 	h := &house{DB: d, t: t, past: past, log: &buffer{}, faults: &faults{}}
 	h.write(settle)
+	h.write(borrow)
 	log := slog.New(slog.NewTextHandler(h.log, nil))
 	kit := pagetest.Kit(t, func(o *page.Options) { o.Ring, o.Log, o.Record = ring, log, h.faults.record })
 	sessions, opener, err := session.New(d, session.Options{Random: rand.Reader})
@@ -169,6 +170,7 @@ func newHouse(t testing.TB, d *db.DB, past *atomic.Int64, change ...func(*oidc.O
 	if err != nil {
 		t.Fatal(err)
 	}
+	lend(t, d)
 	kit.Routes(mux)
 	h.provider.Routes(mux)
 	return h
