@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ import (
 	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 func TestPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
 	h := newHouse(t)

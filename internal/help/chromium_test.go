@@ -1,6 +1,7 @@
 package help_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -8,6 +9,8 @@ import (
 	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 func TestHelpPagesForEveryReader(t *testing.T) { // the bar for pages: axe, and 320 pixels (WCAG 2.2, 1.4.10)
 	b := shelf(t, care.AllowList{"nhs.net", ".nhs.uk"}, nil)

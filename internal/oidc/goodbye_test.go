@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 // OpenID Connect Front-Channel Logout section 3, in a real browser: the policy
 // lets the frame of the other service load, and the browser then goes back. And
@@ -105,7 +108,7 @@ func within(t *testing.T, asked chan url.Values) url.Values {
 	select {
 	case query := <-asked:
 		return query
-	case <-time.After(20 * time.Second):
+	case <-time.After(chromium.Patience):
 		t.Fatal("the other service heard nothing")
 		return nil
 	}

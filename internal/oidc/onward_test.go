@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -125,7 +124,7 @@ func TestFormPostInARealBrowser(t *testing.T) {
 	address := h.server.URL + oidc.RealmPath + "/authorize?" +
 		ask("client_id", client, "redirect_uri", service.URL+"/callback", "response_mode", "form_post", "prompt", "none").Encode()
 	for _, scripts := range []bool{true, false} {
-		tab, cancel := context.WithTimeout(chromium.Tab(t), 30*time.Second)
+		tab, cancel := context.WithTimeout(chromium.Tab(t), chromium.Patience)
 		defer cancel()
 		if err := chromedp.Do(tab, running(scripts), chromedp.Navigate(address)); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -10,6 +11,8 @@ import (
 	"carekey.dev/carekey/internal/page"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 func TestComponentsInARealBrowser(t *testing.T) { // the bar for pages
 	h := build(t, func(o *page.Options) { o.Dev = true })

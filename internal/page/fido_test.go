@@ -88,7 +88,7 @@ func (c *ceremony) show(d ceremonyData) {
 
 func (c *ceremony) do(steps ...chromedp.Action[chromedp.Void]) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.tab, chromium.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		c.t.Fatal(err)
@@ -105,7 +105,7 @@ func (c *ceremony) answer() url.Values {
 	case form := <-c.sent:
 		c.do(chromedp.WaitVisible(".nhsuk-panel"))
 		return form
-	case <-time.After(30 * time.Second):
+	case <-time.After(chromium.Patience):
 		c.t.Fatalf("the page sent nothing and says %q", c.text())
 		return nil
 	}
@@ -114,7 +114,7 @@ func (c *ceremony) answer() url.Values {
 // quietUntil fails the test if the page has sent a form before script is true.
 func (c *ceremony) quietUntil(script string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.tab, chromium.Patience)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](script)); err != nil {
 		c.t.Fatalf("waiting for %s: %v", script, err)

@@ -106,7 +106,7 @@ func (w *watched) later(d time.Duration) {
 		})
 		return chromedp.Void{}, err
 	}
-	ctx, cancel := context.WithTimeout(w.tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.tab, chromium.Patience)
 	defer cancel()
 	over := func(emulation.EventVirtualTimeBudgetExpired) bool { return true }
 	if _, err := chromedp.Run(ctx, chromedp.WaitEvent(emulation.VirtualTimeBudgetExpired, over, chromedp.Action[chromedp.Void](pass))); err != nil {

@@ -3,6 +3,7 @@ package registration
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 	"carekey.dev/carekey/internal/throttle"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 // pageState is a page as a walk has left it.
 type pageState struct{ name, page string }

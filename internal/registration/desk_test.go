@@ -38,7 +38,7 @@ func (h *house) desk() *desk {
 
 func (d *desk) do(steps ...chromedp.Action[chromedp.Void]) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.tab, 60*time.Second)
+	ctx, cancel := context.WithTimeout(d.tab, chromium.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		d.t.Fatalf("%v; the page says %q", err, d.text())
@@ -56,7 +56,7 @@ func (d *desk) text() string {
 // sees waits for words, and judges the page that has them.
 func (d *desk) sees(name string, words ...string) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.tab, 20*time.Second)
+	ctx, cancel := context.WithTimeout(d.tab, chromium.Patience)
 	defer cancel()
 	for _, w := range words {
 		for !strings.Contains(d.text(), w) {

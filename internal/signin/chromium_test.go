@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,8 @@ import (
 	"carekey.dev/carekey/internal/page/pagetest"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 // desk is a computer with a real browser. Web Authentication wants a name, so
 // the house is at https://localhost there.
@@ -48,7 +51,7 @@ func (h *house) desk(t *testing.T) *desk {
 
 func (d *desk) do(steps ...chromedp.Action[chromedp.Void]) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.tab, chromium.Patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		d.t.Fatalf("%v; the page says %q", err, d.text())
@@ -106,7 +109,7 @@ func (d *desk) pick(m care.Method, remember bool) {
 // arrived waits until the browser is back at the service.
 func (d *desk) arrived() {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.tab, 30*time.Second)
+	ctx, cancel := context.WithTimeout(d.tab, chromium.Patience)
 	defer cancel()
 	for {
 		at, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.readyState === "complete" ? document.body.innerText : ""`))

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
@@ -20,6 +20,8 @@ import (
 	"carekey.dev/carekey/internal/credential/internal/credtest"
 	"carekey.dev/carekey/internal/page/pagetest/chromium"
 )
+
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
 
 // cell is one kind of authenticator, asked for one method.
 type cell struct {
@@ -159,7 +161,7 @@ func (d *desk) browser(do string, c fido.Ceremony) (response []byte, ok bool) {
 	reads := map[string]string{"create": "parseCreationOptionsFromJSON", "get": "parseRequestOptionsFromJSON"}[do]
 	script := fmt.Sprintf(`navigator.credentials.%s({publicKey: PublicKeyCredential.%s(JSON.parse(%s).publicKey)})
 		.then((made) => JSON.stringify(made.toJSON()), (error) => error.name)`, do, reads, options)
-	ctx, cancel := context.WithTimeout(d.tab, time.Minute)
+	ctx, cancel := context.WithTimeout(d.tab, chromium.Patience)
 	defer cancel()
 	said, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
 	must(d.t, err)

@@ -6,44 +6,94 @@ package chromium
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
 
-// Tab starts Chromium with a profile of its own and returns the context of
-// its first tab. A machine without Chromium fails the test and says so.
-func Tab(t testing.TB, more ...chromedp.ExecAllocatorOption) context.Context {
+// shared is the browser of all tabs: starting one takes longer than most tests.
+var shared struct {
+	once sync.Once
+	ctx  context.Context // its life
+	end  func()
+	err  error
+}
+
+// Main runs the tests of a package, and ends the browser that their tabs share.
+// Its TestMain exits with what Main returns.
+func Main(m *testing.M) int {
+	shared.end = func() {}
+	code := m.Run()
+	shared.end()
+	return code
+}
+
+// Tab opens a tab with cookies and a cache of its own. A machine without Chromium
+// fails the test and says so.
+func Tab(t testing.TB) context.Context {
 	t.Helper()
+	if shared.end == nil {
+		t.Fatal("the TestMain of this package has to be chromium.Main")
+	}
+	shared.once.Do(func() {
+		dir, err := os.MkdirTemp("", "carekey-chromium-")
+		if err != nil {
+			shared.err = err
+			return
+		}
+		var end func()
+		shared.ctx, end, shared.err = start(dir)
+		shared.end = func() { end(); os.RemoveAll(dir) }
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	ctx, cancel := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	return ctx
+}
+
+// start starts Chromium with its profile in dir. end waits, so that dir can be
+// removed.
+func start(dir string) (tab context.Context, end func(), err error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatal("this test needs chromium: apt-get install chromium")
+		return nil, func() {}, errors.New("this test needs chromium: apt-get install chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(dir),
 		chromedp.NoSandbox, // tests run as root in containers, and open only their own pages
 		chromedp.DisableGPU,
 		chromedp.IgnoreCertErrors, // the test server's own
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
+		chromedp.WSURLReadTimeout(Patience),
 	)
 	// The first context may not have a deadline: it is the browser's life.
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	t.Cleanup(func() { chromedp.Cancel(ctx) }) // waits, so that the profile can be removed
+	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stop := chromedp.NewContext(allocator)
+	end = func() { chromedp.Cancel(ctx); stop(); stopAllocator() }
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatalf("starting chromium: %v", err)
+		return nil, end, fmt.Errorf("starting chromium: %w", err)
 	}
-	return ctx
+	return ctx, end, nil
 }
+
+// Patience is how long a browser may take for anything before a test gives up. It
+// only bounds a hang: a machine that runs other tests beside may be slow.
+const Patience = 2 * time.Minute
 
 // axeTags are the rules of the bar for pages (docs/sources.md): WCAG 2.2 AA and best practice.
 const axeTags = `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22a","wcag22aa","best-practice"]`
