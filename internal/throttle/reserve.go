@@ -58,19 +58,30 @@ func (t *Throttle) Attempt(ctx context.Context, d *db.DB, s Subject) (Reservatio
 // commit. A caller that lets the transaction fail with a refusal loses the
 // count of that refusal and nothing else; Attempt keeps it.
 func (t *Throttle) Reserve(tx *db.Tx, s Subject) (Reservation, error) {
+	made, _, err := t.ReserveBeside(tx, s, nil)
+	return made, err
+}
+
+// Beside is an SQL expression for a text that a verifier reads in the statement
+// that reserves, and its arguments, which are numbered from first on. So what
+// the attempt will be verified by costs no statement of its own.
+type Beside func(first int) (string, []any)
+
+// ReserveBeside is Reserve that reads a text of the verifier's beside.
+func (t *Throttle) ReserveBeside(tx *db.Tx, s Subject, beside Beside) (made Reservation, read string, err error) {
 	now := tx.Now()
 	crowd := t.crowd(s)
-	rows, err := reserve(tx, t.counters(s), crowd, now)
+	rows, read, err := reserve(tx, t.counters(s), crowd, beside, now)
 	if err != nil {
-		return Reservation{}, err
+		return Reservation{}, "", err
 	}
 	if refusal := refusal(rows, now); refusal != nil {
 		if err := takeBack(tx, rows, now); err != nil {
-			return Reservation{}, err
+			return Reservation{}, "", err
 		}
-		return Reservation{}, refusal
+		return Reservation{}, "", refusal
 	}
-	return reservation(rows, crowd, now), nil
+	return reservation(rows, crowd, now), read, nil
 }
 
 // Failed tells that a reserved attempt turned out wrong, which its network

@@ -97,14 +97,20 @@ func upsert(list []counter, failures int, now time.Time, forgetNow bool) (string
 	return sql.String(), args
 }
 
-func reserve(tx *db.Tx, list []counter, crowd []byte, now time.Time) ([]row, error) {
+func reserve(tx *db.Tx, list []counter, crowd []byte, beside Beside, now time.Time) (rows []row, read string, err error) {
 	sql, args := upsert(list, 1, now, false)
 	args = append(args, crowd)
-	rows, err := scan(tx, sql+reserveRule+", "+fmt.Sprintf(crowdUntil, fmt.Sprintf("$%d", len(args))), args)
-	if err != nil {
-		return nil, fmt.Errorf("reserving an attempt: %w", err)
+	sql += reserveRule + ", " + fmt.Sprintf(crowdUntil, fmt.Sprintf("$%d", len(args)))
+	var also []any
+	if beside != nil {
+		column, more := beside(len(args) + 1)
+		sql, args, also = sql+", "+column, append(args, more...), []any{&read}
 	}
-	return rows, nil
+	rows, err = scan(tx, sql, args, also...)
+	if err != nil {
+		return nil, "", fmt.Errorf("reserving an attempt: %w", err)
+	}
+	return rows, read, nil
 }
 
 func raise(tx *db.Tx, crowd []byte) error {
@@ -161,8 +167,8 @@ func read(tx *db.Tx, list []counter, crowd []byte, now time.Time) ([]row, error)
 	return rows, nil
 }
 
-// scan reads rows with six columns.
-func scan(tx *db.Tx, sql string, args []any) ([]row, error) {
+// scan reads rows with six columns, and what stands beside them in each.
+func scan(tx *db.Tx, sql string, args []any, also ...any) ([]row, error) {
 	found, err := tx.Rows(sql, args...)
 	if err != nil {
 		return nil, err
@@ -172,7 +178,8 @@ func scan(tx *db.Tx, sql string, args []any) ([]row, error) {
 	for found.Next() {
 		var r row
 		var refused, until, crowd int64
-		if err := found.Scan(&r.key, &r.rule, &r.failures, &refused, &until, &crowd); err != nil {
+		into := append([]any{&r.key, &r.rule, &r.failures, &refused, &until, &crowd}, also...)
+		if err := found.Scan(into...); err != nil {
 			return nil, err
 		}
 		r.refused, r.blockedUntil, r.crowdUntil = refused == 1, db.Time(until), db.Time(crowd)

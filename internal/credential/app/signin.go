@@ -61,7 +61,7 @@ func (a *App) PasswordStep(ctx context.Context, email care.Email, password strin
 	return a.sealTicket(*t)
 }
 
-// reserve counts the attempt and reads the account in one transaction.
+// reserve counts the attempt and reads the account in one statement.
 func (a *App) reserve(ctx context.Context, email care.Email, s throttle.Subject) (account, throttle.Reservation, error) {
 	var found account
 	var reserved throttle.Reservation
@@ -69,14 +69,15 @@ func (a *App) reserve(ctx context.Context, email care.Email, s throttle.Subject)
 	err := a.o.DB.Write(ctx, func(tx *db.Tx) error {
 		found, refused = account{}, nil
 		var err error
-		reserved, err = a.o.Throttle.Reserve(tx, s)
+		var text string
+		reserved, text, err = a.o.Throttle.ReserveBeside(tx, s, byAddress(email))
 		if errors.As(err, &refused) {
 			return nil // the refusal is counted too
 		}
 		if err != nil {
 			return err
 		}
-		found, err = byAddress(tx, email)
+		found, err = knownBy(text)
 		return err
 	})
 	if err != nil {
