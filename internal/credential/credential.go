@@ -115,6 +115,21 @@ func Touch(tx *db.Tx, id string, version int64) (bool, error) {
 	return n == 1, nil
 }
 
+// TouchOf is Touch for a record of a person whose identity is open, which it
+// keeps so until the transaction ends (person.Lock), in the same statement. The
+// person is locked before the record, as everywhere. If somebody holds that
+// lock, the record is looked at again as they left it.
+func TouchOf(tx *db.Tx, uid care.UID, id string, version int64) (bool, error) {
+	n, err := tx.Exec(`UPDATE authenticator SET last_used_at = $1
+		WHERE id = $2 AND version = $3 AND suspended_at = 0 AND disabled_at = 0
+			AND uid = (SELECT uid FROM person_state WHERE uid = $4 AND closed_at = 0`+tx.ForUpdate()+`)`,
+		db.Micros(tx.Now()), id, version, uid)
+	if err != nil {
+		return false, fmt.Errorf("noting the use of an authenticator: %w", err)
+	}
+	return n == 1, nil
+}
+
 // Changed counts up the record's version: proofs made before are void.
 func Changed(tx *db.Tx, id string) error {
 	n, err := tx.Exec(`UPDATE authenticator SET version = version + 1 WHERE id = $1`, id)

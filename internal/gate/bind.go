@@ -63,7 +63,7 @@ func (g *Gate) Bind(ctx context.Context, b Binding) (credential.Record, error) {
 		if err := open(tx, f.uid); err != nil {
 			return err
 		}
-		if err := g.use(tx, f); err != nil {
+		if err := use(tx, f); err != nil {
 			return err
 		}
 		held, err := credential.Of(tx, f.uid)

@@ -115,7 +115,7 @@ func (g *Gate) changeAuthority(tx *db.Tx, c Changing, record credential.Record) 
 	if f.address == "" || p.Email != f.address {
 		return "", fault.New(fault.NotAdmitted, errors.New("the proven mailbox is not the person's"))
 	}
-	return "mailbox and app", g.use(tx, f)
+	return "mailbox and app", use(tx, f)
 }
 
 func (g *Gate) endOthers(tx *db.Tx, c Changing, uid care.UID) error {
@@ -147,7 +147,7 @@ func (g *Gate) ProveAddress(ctx context.Context, s *session.Session, mailbox cre
 		if err := open(tx, f.uid); err != nil {
 			return err
 		}
-		if err := g.use(tx, f); err != nil {
+		if err := use(tx, f); err != nil {
 			return err
 		}
 		if _, err := sessionAuthority(tx, s, f.uid, care.AALNone); err != nil {

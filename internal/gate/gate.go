@@ -109,10 +109,7 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	token, sid := g.o.Opener.NewToken()
 	var opened *session.Session
 	err = g.o.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := open(tx, facts.uid); err != nil {
-			return err
-		}
-		if err := g.use(tx, facts); err != nil {
+		if err := enter(tx, facts); err != nil {
 			return err
 		}
 		var err error
@@ -149,6 +146,7 @@ type facts struct {
 	uid           care.UID
 	method        care.Method
 	authenticator string
+	version       int64 // of the authenticator
 	address       care.Email
 	evidence      []care.Evidence
 	oldest        time.Time
@@ -175,7 +173,7 @@ func weigh(proofs []credential.Proof) (facts, error) {
 		}
 		f.uid = p.UID()
 		if id != "" {
-			f.authenticator, f.method = id, p.Evidence().Method
+			f.authenticator, f.version, f.method = id, p.Version(), p.Evidence().Method
 		}
 		if p.Address() != "" {
 			f.address = p.Address()
@@ -193,29 +191,57 @@ func weigh(proofs []credential.Proof) (facts, error) {
 
 // use consumes every proof and checks that its authenticator is still what it
 // was when it was verified.
-func (g *Gate) use(tx *db.Tx, f facts) error {
+func use(tx *db.Tx, f facts) error {
+	if err := consume(tx, f); err != nil || f.authenticator == "" {
+		return err
+	}
+	ok, err := credential.Touch(tx, f.authenticator, f.version)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errChanged()
+	}
+	return nil
+}
+
+// consume uses up what of each proof is for one use.
+func consume(tx *db.Tx, f facts) error {
 	if tx.Now().Sub(f.oldest) > proofLife {
 		return fault.New(fault.JourneyExpired, errors.New("a proof waited too long"))
 	}
-	touched := map[string]bool{}
 	for _, p := range f.proofs {
 		if err := p.Consume(tx); err != nil {
 			return err
 		}
-		id := p.AuthenticatorID()
-		if id == "" || touched[id] {
-			continue
-		}
-		touched[id] = true
-		ok, err := credential.Touch(tx, id, p.Version())
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fault.New(fault.NotAdmitted, errors.New("the authenticator was changed, suspended or removed meanwhile"))
-		}
 	}
 	return nil
+}
+
+func errChanged() error {
+	return fault.New(fault.NotAdmitted, errors.New("the authenticator was changed, suspended or removed meanwhile"))
+}
+
+// enter is open and use for a sign-in, which is counted in statements: one
+// keeps the person as they are and touches the authenticator.
+func enter(tx *db.Tx, f facts) error {
+	if f.authenticator == "" {
+		if err := open(tx, f.uid); err != nil {
+			return err
+		}
+		return consume(tx, f)
+	}
+	ok, err := credential.TouchOf(tx, f.uid, f.authenticator, f.version)
+	if err != nil {
+		return err
+	}
+	if ok {
+		return consume(tx, f)
+	}
+	if err := open(tx, f.uid); err != nil {
+		return err // that is why
+	}
+	return errChanged()
 }
 
 // open checks that the person's identity is open, and keeps it so until the

@@ -159,6 +159,55 @@ func TestNoSessionSlipsPastItsEnd(t *testing.T) {
 	}
 }
 
+// TestASignInThatWaitedSeesWhatItWaitedFor: the other way round. Somebody else
+// holds the person, and the sign-in finds the phone and the person as they are
+// left: the statement that waited had seen them as they were before.
+func TestASignInThatWaitedSeesWhatItWaitedFor(t *testing.T) {
+	for name, change := range map[string]func(tx *db.Tx, id string) error{
+		"closed": func(tx *db.Tx, _ string) error {
+			return person.Close(tx, amara.UID, person.Closure{Reason: "left", At: tx.Now()})
+		},
+		"suspended": func(tx *db.Tx, id string) error { return credential.Suspend(tx, id, "lost") },
+		"changed":   credential.Changed,
+		"removed":   credential.NewBinder().Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			nodes := gatetest.Nodes(t, 3)
+			id, a := nodes[0].Held(amara.UID)[0].ID, admission(nodes[0].AppProof(amara))
+			changed, over, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			changing := sync.OnceFunc(func() { close(changed) })
+			go func() {
+				ended <- nodes[1].DB.Write(t.Context(), func(tx *db.Tx) error {
+					defer changing()
+					if _, err := person.Lock(tx, amara.UID); err != nil {
+						return err
+					}
+					if err := change(tx, id); err != nil {
+						return err
+					}
+					changing()
+					<-over
+					return nil
+				})
+			}()
+			<-changed
+			signedIn := make(chan error, 1)
+			go func() { _, err := nodes[0].Gate.SignIn(t.Context(), a); signedIn <- err }()
+			waitUntil(nodes[2], func(waiting int) bool { return waiting == 1 || len(signedIn) > 0 })
+			close(over)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if err := <-signedIn; !fault.Has(err, fault.NotAdmitted) {
+				t.Errorf("signing in: %v", err)
+			}
+			if n := nodes[0].Count(live); n != 0 {
+				t.Errorf("%d sessions", n)
+			}
+		})
+	}
+}
+
 // holdAuditLog keeps every transaction from writing its audit entry, which the
 // gate does last, until the returned function is called.
 func holdAuditLog(t *testing.T, r *gatetest.Rig) (release func()) {

@@ -94,7 +94,7 @@ var refusals = map[string]struct {
 	"changed meanwhile": {func(r *gatetest.Rig) gate.Admission { return changed(r, credential.Changed) }, fault.NotAdmitted},
 	"removed meanwhile": {func(r *gatetest.Rig) gate.Admission {
 		return changed(r, func(tx *db.Tx, id string) error { return credential.NewBinder().Remove(tx, id) })
-	}, fault.AppCodeUsed},
+	}, fault.NotAdmitted},
 	"proofs of two people": {func(r *gatetest.Rig) gate.Admission {
 		return admission(r.AppProof(amara), r.Mailbox("j", helen.UID, helen.Email))
 	}, fault.NotAdmitted},
