@@ -86,8 +86,8 @@ func TestACodeIsExchangedByAnAssertion(t *testing.T) {
 			t.Fatalf("answer %d %s", a.status, a.body)
 		}
 		after := h.Counters()
-		if commits, statements := after.Commits-before.Commits, after.Statements-before.Statements; commits != 1 || statements != 5 {
-			t.Errorf("it cost %d commits and %d statements, want 1 and 5", commits, statements)
+		if commits, statements := after.Commits-before.Commits, after.Statements-before.Statements; commits != 1 || statements != 3 {
+			t.Errorf("it cost %d commits and %d statements, want 1 and 3", commits, statements)
 		}
 		if got := h.audited(); len(got) != 2 || got[1] != "token.issued by "+ncrs {
 			t.Errorf("the audit log holds %q", got)

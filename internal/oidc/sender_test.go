@@ -241,8 +241,8 @@ func TestAProofCostsOneStatement(t *testing.T) {
 		before := h.Counters()
 		access := object(t, h.withProof(key, redemption(code)).body)["access_token"].(string)
 		after := h.Counters()
-		if commits, statements := after.Commits-before.Commits, after.Statements-before.Statements; commits != 1 || statements != 5 {
-			t.Errorf("a token request costs %d commits and %d statements, want 1 and 5", commits, statements)
+		if commits, statements := after.Commits-before.Commits, after.Statements-before.Statements; commits != 1 || statements != 3 {
+			t.Errorf("a token request costs %d commits and %d statements, want 1 and 3", commits, statements)
 		}
 		h.askUserinfo("Authorization", "DPoP "+access, "DPoP", key.Proof(t, "GET", h.at("/userinfo"), h.Now(), access))
 		last := h.Counters()

@@ -256,10 +256,8 @@ func (b *purchase) redeem(tx *db.Tx, why error) (refused, err error) {
 	if why != nil {
 		return why, nil
 	}
-	if refused, err := b.signsIn(tx); refused != nil || err != nil {
-		return refused, err
-	}
-	b.until, refused, err = grant.Redeem(tx, b.code, b.token)
+	bought, refused, err := grant.Redeem(tx, b.code, b.token)
+	b.until, b.identityAssurance = bought.Until, bought.IDAssuranceLevel
 	b.at, b.expires = tx.Now(), tx.Now().Add(b.token.Life)
 	return refused, err
 }

@@ -340,7 +340,7 @@ func TestTheWayCostsFewStatementsAndOneCommit(t *testing.T) {
 			do                  func()
 		}{
 			{"authorize", 0, 2, func() { code = b.code(b.authorize(ask("scope", "openid selectedrole nationalrbacaccess"))) }},
-			{"token", 1, 4, func() { access = h.tokens(code)["access_token"].(string) }},
+			{"token", 1, 2, func() { access = h.tokens(code)["access_token"].(string) }},
 			{"userinfo", 0, 3, func() { h.userinfo(access) }},
 			{"discovery", 0, 0, func() {
 				b.get(discoveryPath)

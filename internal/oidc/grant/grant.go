@@ -15,8 +15,8 @@ import (
 //go:embed schema/*.sql
 var schema embed.FS
 
-// Schema holds the migrations of this room's tables. Its queries read the view
-// session_state too.
+// Schema holds the migrations of this room's tables. Its queries read the views
+// session_state and person_state too.
 var Schema fs.FS = schema
 
 // How long an access token is good: in the profile cis2 (wire rule 15:
@@ -48,37 +48,96 @@ type Binding struct {
 	Certificate string `json:"x,omitempty"`
 }
 
-// Redeem uses the code up and stores the access token that it buys. It returns
-// the absolute end of the sign-in. A refusal is ErrCodeExpired, ErrCodeUsed or
-// ErrSessionOver; with ErrCodeUsed, what the code bought is revoked, so the
-// transaction must be committed all the same (RFC 6749 section 4.1.2; ASVS
-// 10.4.2).
-func Redeem(tx *db.Tx, c Code, t Token) (until time.Time, refused, err error) {
+// Bought is what a code buys besides its access token.
+type Bought struct {
+	// Until is the absolute end of the sign-in.
+	Until time.Time
+	// IDAssuranceLevel is how well the person's identity was proven.
+	IDAssuranceLevel int
+}
+
+// Redeem uses the code up and stores the access token that it buys. A refusal
+// is ErrPersonClosed, ErrCodeExpired, ErrCodeUsed or ErrSessionOver; with
+// ErrCodeUsed, what the code bought is revoked, so the transaction must be
+// committed all the same (RFC 6749 section 4.1.2; ASVS 10.4.2).
+func Redeem(tx *db.Tx, c Code, t Token) (bought Bought, refused, err error) {
+	bought, ok, err := redeemAtOnce(tx, c, t)
+	if err != nil {
+		return Bought{}, nil, fmt.Errorf("redeeming an authorization code: %w", err)
+	}
+	if ok {
+		return bought, nil, nil
+	}
+	return redeemInSteps(tx, c, t)
+}
+
+// redeemAtOnce redeems a good code in one statement. It reports false, and has
+// changed nothing, wherever there is more to say: the code was used or has
+// expired, the person does not sign in here any more, or the session is over or
+// was replaced while we waited for it.
+func redeemAtOnce(tx *db.Tx, c Code, t Token) (Bought, bool, error) {
+	now := tx.Now()
+	if !now.Before(c.Expires) || !c.Until.IsZero() && !now.Before(c.Until) {
+		return Bought{}, false, nil
+	}
+	lock := tx.ForUpdate() // as lockSession
+	if lock != "" {
+		lock += " OF s"
+	}
+	var b Bought
+	var end int64
+	err := tx.Row(insert+`SELECT `+inserted+` FROM session_state s, person_state p
+		WHERE s.sid = $5 AND s.ended_at = 0 AND s.until > $9 AND p.uid = $6 AND p.closed_at = 0`+lock+once+`
+		RETURNING (SELECT until FROM session_state WHERE sid = $5), (SELECT id_assurance_level FROM person_state WHERE uid = $6)`,
+		values(tx, keys.Hash(c.ID), nil, c, t, now.Add(t.Life))...).Scan(&end, &b.IDAssuranceLevel)
+	if errors.Is(err, db.ErrNoRows) {
+		return Bought{}, false, nil
+	}
+	if err != nil {
+		return Bought{}, false, err
+	}
+	if b.Until = db.Time(end); !c.Until.IsZero() && c.Until.Before(b.Until) {
+		b.Until = c.Until
+	}
+	return b, true, nil
+}
+
+// redeemInSteps is Redeem where a code may be refused.
+func redeemInSteps(tx *db.Tx, c Code, t Token) (b Bought, refused, err error) {
+	var closed int64
+	err = tx.Row(`SELECT id_assurance_level, closed_at FROM person_state WHERE uid = $1`, c.UID).Scan(&b.IDAssuranceLevel, &closed)
+	if err != nil && !errors.Is(err, db.ErrNoRows) {
+		return Bought{}, nil, fmt.Errorf("reading the person of an authorization code: %w", err)
+	}
+	if err != nil || closed != 0 {
+		return Bought{}, ErrPersonClosed, nil
+	}
 	if !tx.Now().Before(c.Expires) {
 		refused, err := expired(tx, c)
-		return time.Time{}, refused, err
+		return Bought{}, refused, err
 	}
 	ended, end, err := lockSession(tx, c.SID)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
-		return time.Time{}, nil, fmt.Errorf("reading the session of an authorization code: %w", err)
+		return Bought{}, nil, fmt.Errorf("reading the session of an authorization code: %w", err)
 	}
 	if own := db.Micros(c.Until); !c.Until.IsZero() && own < end {
 		end = own
 	}
 	if err != nil || over(tx, ended, end) {
-		return time.Time{}, ErrSessionOver, nil
+		return Bought{}, ErrSessionOver, nil
 	}
 	stored, err := store(tx, keys.Hash(c.ID), nil, c, t, tx.Now().Add(t.Life))
 	if err != nil {
-		return time.Time{}, nil, fmt.Errorf("redeeming an authorization code: %w", err)
+		return Bought{}, nil, fmt.Errorf("redeeming an authorization code: %w", err)
 	}
 	if stored {
-		return db.Time(end), nil, nil
+		b.Until = db.Time(end)
+		return b, nil, nil
 	}
 	if _, err := revokeFamily(tx, keys.Hash(c.ID)); err != nil {
-		return time.Time{}, nil, err
+		return Bought{}, nil, err
 	}
-	return time.Time{}, ErrCodeUsed, nil
+	return Bought{}, ErrCodeUsed, nil
 }
 
 // lockSession reads a session and keeps it as it is until the transaction ends:
@@ -95,15 +154,26 @@ func lockSession(tx *db.Tx, sid string) (ended, until int64, err error) {
 	return ended, until, err
 }
 
+// The parts of a statement that stores what was bought: once for each name.
+const (
+	insert = `INSERT INTO oidc_grant
+		(code, family, access_token, client_id, sid, uid, scope, role, issued_at, expires_at, revoked_at, jkt, x5t, acr, aal, auth_time) `
+	inserted = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15`
+	once     = ` ON CONFLICT (code) DO NOTHING`
+)
+
+func values(tx *db.Tx, name, family []byte, c Code, t Token, expires time.Time) []any {
+	return []any{
+		name, family, keys.Hash(t.Text), c.ClientID, c.SID, c.UID, strings.Join(t.Scopes, " "), c.Role,
+		db.Micros(tx.Now()), db.Micros(expires), t.JKT, t.Certificate, string(c.ACR), int64(c.AAL), db.Micros(c.AuthTime),
+	}
+}
+
 // store inserts what was bought under the name of what bought it, and reports
 // false if that was used before.
 func store(tx *db.Tx, name, family []byte, c Code, t Token, expires time.Time) (bool, error) {
-	inserted, err := tx.Exec(`INSERT INTO oidc_grant
-		(code, family, access_token, client_id, sid, uid, scope, role, issued_at, expires_at, revoked_at, jkt, x5t, acr, aal, auth_time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15) ON CONFLICT (code) DO NOTHING`,
-		name, family, keys.Hash(t.Text), c.ClientID, c.SID, c.UID, strings.Join(t.Scopes, " "), c.Role,
-		db.Micros(tx.Now()), db.Micros(expires), t.JKT, t.Certificate, string(c.ACR), int64(c.AAL), db.Micros(c.AuthTime))
-	return inserted == 1, err
+	n, err := tx.Exec(insert+`VALUES (`+inserted+`)`+once, values(tx, name, family, c, t, expires)...)
+	return n == 1, err
 }
 
 // expired tells a code that was never used from one whose second use comes

@@ -3,6 +3,7 @@ package grant_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io/fs"
 	"sync"
 	"sync/atomic"
@@ -14,10 +15,13 @@ import (
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/oidc/grant"
+	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/session"
 )
 
-var schemas = []fs.FS{session.Schema, grant.Schema}
+var schemas = []fs.FS{person.Schema, session.Schema, grant.Schema}
+
+const amara = care.UID("555000100101")
 
 // house is a database with one live session, and a clock that tests move.
 type house struct {
@@ -50,8 +54,13 @@ func newHouse(t *testing.T, d *db.DB) house {
 	}
 	token, sid := opener.NewToken()
 	err = d.Write(t.Context(), func(tx *db.Tx) error {
+		if _, err := person.ByUID(tx, amara); errors.Is(err, db.ErrNoRows) {
+			if err := person.Create(tx, person.Person{UID: amara, FamilyName: "OSEI", IDAssuranceLevel: 3}); err != nil {
+				return err
+			}
+		}
 		_, err := opener.Open(tx, session.Opening{
-			Token: token, SID: sid, UID: "555000100101", AAL: care.AAL2, Method: care.AuthenticatorApp,
+			Token: token, SID: sid, UID: amara, AAL: care.AAL2, Method: care.AuthenticatorApp,
 		})
 		return err
 	})
@@ -67,7 +76,7 @@ func (h house) signInAgain(t *testing.T) house {
 	token, sid := h.opener.NewToken()
 	err := h.Write(t.Context(), func(tx *db.Tx) error {
 		_, err := h.opener.Open(tx, session.Opening{
-			Token: token, SID: sid, Previous: h.token, UID: "555000100101", AAL: care.AAL2, Method: care.AuthenticatorApp,
+			Token: token, SID: sid, Previous: h.token, UID: amara, AAL: care.AAL2, Method: care.AuthenticatorApp,
 		})
 		return err
 	})
@@ -133,7 +142,7 @@ func TestACodeBuysAnAccessToken(t *testing.T) {
 	each(t, func(t *testing.T, h house, c *clock) {
 		h.mustRedeem(t, h.code(t), "token", nil)
 		a := h.mustFind(t, "token", nil)
-		if a.ClientID != client || a.UID != "555000100101" || a.SID != h.sid || a.Role != "555000200101" ||
+		if a.ClientID != client || a.UID != amara || a.SID != h.sid || a.Role != "555000200101" ||
 			len(a.Scopes) != 2 || !a.Expires.Equal(start.Add(3599*time.Second)) {
 			t.Errorf("the access token allows %+v", a)
 		}
@@ -288,6 +297,71 @@ func TestACodeThatRacesTheEndOfItsSessionIsRefusedOrTold(t *testing.T) {
 			t.Fatal("the code bought tokens, and nobody would be told that the session is over")
 		}
 	}
+}
+
+// TestACodeThatWaitedForItsSessionSeesWhatItWaitedFor: the statement that waits
+// has seen the session as it was before. One that has ended buys nothing; one
+// that goes on with another sign-in, under the same name, buys as before.
+func TestACodeThatWaitedForItsSessionSeesWhatItWaitedFor(t *testing.T) {
+	nodes := dbtest.Nodes(t, 3, schemas...)
+	for name, c := range map[string]struct {
+		change func(tx *db.Tx, h house) error
+		want   error
+	}{
+		"ended": {func(tx *db.Tx, h house) error { return session.End(tx, h.id, "signed out") }, grant.ErrSessionOver},
+		"another sign-in": {func(tx *db.Tx, h house) error {
+			token, sid := h.opener.NewToken()
+			_, err := h.opener.Open(tx, session.Opening{Token: token, SID: sid, Previous: h.token, UID: amara, AAL: care.AAL2, Method: care.AuthenticatorApp})
+			return err
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, nodes[0])
+			code := h.code(t)
+			changed, over, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			changing := sync.OnceFunc(func() { close(changed) })
+			go func() {
+				ended <- nodes[1].Write(t.Context(), func(tx *db.Tx) error {
+					defer changing()
+					if err := c.change(tx, h); err != nil {
+						return err
+					}
+					changing()
+					<-over
+					return nil
+				})
+			}()
+			<-changed
+			type outcome struct{ refused, err error }
+			redeemed := make(chan outcome, 1)
+			go func() {
+				refused, err := h.redeem(code, keys.Token(rand.Reader, 32))
+				redeemed <- outcome{refused, err}
+			}()
+			for waiting := 0; waiting == 0 && len(redeemed) == 0; {
+				waiting = waits(t, nodes[2])
+			}
+			close(over)
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if got := <-redeemed; got.err != nil || got.refused != c.want {
+				t.Errorf("%v, %v, want %v", got.refused, got.err, c.want)
+			}
+		})
+	}
+}
+
+// waits is how many transactions wait for a lock.
+func waits(t *testing.T, d *db.DB) (n int) {
+	t.Helper()
+	err := d.Read(t.Context(), func(tx *db.Tx) error {
+		return tx.Row(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func (h house) end(t *testing.T) {

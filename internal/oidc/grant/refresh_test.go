@@ -23,15 +23,15 @@ func refreshes() *grant.Refreshes { return grant.NewRefreshes(keys.NewRing(keys.
 func (h house) refresh(t *testing.T) grant.Refresh {
 	t.Helper()
 	code := h.code(t)
-	var until time.Time
+	var bought grant.Bought
 	err := h.Write(t.Context(), func(tx *db.Tx) (err error) {
-		until, _, err = grant.Redeem(tx, code, grant.Token{Text: "first", Life: grant.TokenLife, Scopes: code.Scopes})
+		bought, _, err = grant.Redeem(tx, code, grant.Token{Text: "first", Life: grant.TokenLife, Scopes: code.Scopes})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := refreshes().First(code, grant.Binding{}, until)
+	text, err := refreshes().First(code, grant.Binding{}, bought.Until)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"carekey.dev/carekey/internal/oidc/grant"
 	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/outbox"
+	"carekey.dev/carekey/internal/person"
 	"carekey.dev/carekey/internal/relyingparty"
 	"carekey.dev/carekey/internal/session"
 )
@@ -37,7 +38,7 @@ const (
 )
 
 var (
-	schemas = []fs.FS{audit.Schema, outbox.Schema, relyingparty.Schema, session.Schema, grant.Schema, logout.Schema}
+	schemas = []fs.FS{audit.Schema, outbox.Schema, person.Schema, relyingparty.Schema, session.Schema, grant.Schema, logout.Schema}
 	ring    = keys.NewRing(keys.Root{1})
 	start   = time.Date(2026, 11, 1, 17, 0, 0, 0, time.UTC)
 )
@@ -97,7 +98,9 @@ func newHouse(t *testing.T, d *db.DB, c *clock) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{DB: d, t: t, clock: c, opener: opener, codes: grant.NewCodes(ring, rand.Reader)}
+	h := &house{DB: d, t: t, clock: c, opener: opener, codes: grant.NewCodes(ring, rand.Reader)}
+	h.write(func(tx *db.Tx) error { return person.Create(tx, person.Person{UID: amara, FamilyName: "OSEI"}) })
+	return h
 }
 
 func (h *house) write(fn func(tx *db.Tx) error) {
