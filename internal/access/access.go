@@ -84,10 +84,54 @@ func Roles(tx *db.Tx, uid care.UID) ([]Role, error) {
 	return all, nil
 }
 
-func scan(rows *db.Rows) (Role, error) {
+// RolesOf is an SQL expression for a text that ReadRoles reads: the roles of the
+// person whose number another expression gives. Whoever reads a row that leads
+// to a person has their roles by it in the same statement.
+func RolesOf(tx *db.Tx, uid string) string {
+	array, all := tx.JSONArrays()
+	return `COALESCE((SELECT CAST(` + all + `(` + array + `(r.id, r.org_person_id, r.uid, r.org, COALESCE(o.name, ''), r.code, r.name,
+		r.activities, r.workgroups, r.areas, r.position) ORDER BY r.position, r.id) AS TEXT)
+		FROM access_role r LEFT JOIN organisation_directory o ON o.code = r.org WHERE r.uid = ` + uid + `), '[]')`
+}
+
+// ReadRoles returns the roles of a text that RolesOf has made.
+func ReadRoles(text string) ([]Role, error) {
+	var rows []fields
+	if err := json.Unmarshal([]byte(text), &rows); err != nil {
+		return nil, fmt.Errorf("reading roles: %w", err)
+	}
+	var all []Role
+	for _, row := range rows {
+		r, err := scan(row)
+		if err != nil {
+			return nil, fmt.Errorf("reading roles: %w", err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// fields are the columns of one row in an array.
+type fields []json.RawMessage
+
+func (f fields) Scan(into ...any) error {
+	if len(f) != len(into) {
+		return fmt.Errorf("%d fields, want %d", len(f), len(into))
+	}
+	for i, field := range f {
+		if err := json.Unmarshal(field, into[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scan(row scanner) (Role, error) {
 	var r Role
 	var activities, workgroups, areas string
-	err := rows.Scan(&r.ID, &r.OrgPersonID, &r.UID, &r.Org, &r.OrgName, &r.Code, &r.Name,
+	err := row.Scan(&r.ID, &r.OrgPersonID, &r.UID, &r.Org, &r.OrgName, &r.Code, &r.Name,
 		&activities, &workgroups, &areas, &r.Position)
 	if err != nil {
 		return Role{}, err

@@ -22,7 +22,7 @@ func roles() []access.Role {
 		{
 			ID: "2", OrgPersonID: "302", UID: ravi, Org: "RX901", Code: "S8000:G8000:R8003", Position: 0,
 			Name:       `"Clinical":"Clinical Provision":"Health Professional Access Role"`,
-			Activities: map[string]string{"B0420": "Independent Prescribing", "B0401": "View Patient Medication"},
+			Activities: map[string]string{"B0420": "Independent \"Prescribing\" \\ <&> Ë\t", "B0401": "View Patient Medication"},
 			Workgroups: map[string]string{"555653110100": "Saltby team"},
 			Areas:      map[string]string{"P0020:Q0300:T0640": `"Pathology":"Pathology":"Phlebotomy"`},
 		},
@@ -64,6 +64,33 @@ func TestRolesComeInTheirOrderWithTheNameOfTheOrganisation(t *testing.T) {
 		want[0].OrgName = "NORTHMOOR ROYAL INFIRMARY"
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("roles (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What is read beside a row that leads to the person is what Roles reads.
+func TestRolesBesideARowAreTheSame(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		stored(t, d)
+		for _, uid := range []care.UID{ravi, "555000100999"} {
+			var want, got []access.Role
+			err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+				if want, err = access.Roles(tx, uid); err != nil {
+					return err
+				}
+				var text string
+				if err := tx.Row(`SELECT `+access.RolesOf(tx, "who.uid")+` FROM (SELECT CAST($1 AS TEXT) AS uid) who`, uid).Scan(&text); err != nil {
+					return err
+				}
+				got, err = access.ReadRoles(text)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("roles of %s (-Roles +RolesOf):\n%s", uid, diff)
+			}
 		}
 	})
 }

@@ -41,6 +41,14 @@ func (tx *Tx) ForUpdate() string {
 	return ""
 }
 
+// JSONArrays names the functions that make a JSON array of the columns of a row, and of the values of all rows: the engines call them by other names.
+func (tx *Tx) JSONArrays() (columns, rows string) {
+	if tx.session.postgres {
+		return "json_build_array", "json_agg"
+	}
+	return "json_array", "json_group_array"
+}
+
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	values, err := tx.begin(args)

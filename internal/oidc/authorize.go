@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -44,11 +43,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.sendError(w, r, req, refused("access_denied", "the person did not sign in"))
 		return
 	}
-	look := p.Sessions.Current
-	if req.silent {
-		look = p.Sessions.Glance // no sign of anybody at the keyboard (N3; ASVS 7.3.1)
-	}
-	current, err := look(r.Context(), r)
+	current, roles, err := p.current(r, req)
 	if err != nil {
 		p.Kit.Fault(w, r, err)
 		return
@@ -64,10 +59,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.askPerson(w, r, a, *is.missing, now)
 		return
 	}
-	role, ok, err := p.role(r.Context(), req, current, asked)
+	role, ok := req.told(roles, current, asked)
 	switch {
-	case err != nil:
-		p.Kit.Fault(w, r, err)
 	case ok:
 		p.sendCode(w, r, a, req, signIn{current, is.acr, role}, now)
 	case req.silent:
@@ -80,21 +73,33 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// role returns the role to tell, and false if the person has to choose.
-func (p *Provider) role(ctx context.Context, req request, s *session.Session, asked time.Time) (string, bool, error) {
-	if req.role == care.NoRole {
-		return "", true, nil
+// current returns the session of a request, and the roles that its person holds
+// if one is asked for, in one statement.
+func (p *Provider) current(r *http.Request, req request) (*session.Session, []access.Role, error) {
+	look := p.Sessions.CurrentBeside
+	if req.silent {
+		look = p.Sessions.GlanceBeside // no sign of anybody at the keyboard (N3; ASVS 7.3.1)
 	}
-	var held []access.Role
-	err := p.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		held, err = access.Roles(tx, s.UID)
-		return err
+	held := "[]"
+	current, err := look(r.Context(), r, func(tx *db.Tx) (string, []any) {
+		if req.role == care.NoRole {
+			return "", nil
+		}
+		return access.RolesOf(tx, session.OfPerson), []any{&held}
 	})
-	if err != nil {
-		return "", false, err
+	if err != nil || current == nil {
+		return nil, nil, err
 	}
-	role, ok := chosenRole(req.role, held, s, asked)
-	return role, ok, nil
+	roles, err := access.ReadRoles(held)
+	return current, roles, err
+}
+
+// told returns the role to tell, and false if the person has to choose.
+func (req request) told(held []access.Role, s *session.Session, asked time.Time) (string, bool) {
+	if req.role == care.NoRole {
+		return "", true
+	}
+	return chosenRole(req.role, held, s, asked)
 }
 
 // askPerson sends the person to sign in or to choose a role, and from there

@@ -339,7 +339,7 @@ func TestTheWayCostsFewStatementsAndOneCommit(t *testing.T) {
 			commits, statements uint64
 			do                  func()
 		}{
-			{"authorize", 0, 2, func() { code = b.code(b.authorize(ask("scope", "openid selectedrole nationalrbacaccess"))) }},
+			{"authorize", 0, 1, func() { code = b.code(b.authorize(ask("scope", "openid selectedrole nationalrbacaccess"))) }},
 			{"token", 1, 2, func() { access = h.tokens(code)["access_token"].(string) }},
 			{"userinfo", 0, 3, func() { h.userinfo(access) }},
 			{"discovery", 0, 0, func() {

@@ -79,6 +79,29 @@ func TestAPersonIsReadAsStored(t *testing.T) {
 	})
 }
 
+// What pages read beside a row that leads to the person is what they would say
+// of the person: the verified address before the one that waits.
+func TestWhatIsShownBesideARowIsTheSame(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		moving, bare := amara(), person.Person{UID: "555000100106", FamilyName: "ADEYEMI"}
+		moving.Pending = "amara@northmoor.nhs.uk"
+		for _, p := range []person.Person{moving, owen(), bare} {
+			write(t, d, func(tx *db.Tx) error { return person.Create(tx, p) })
+			var shown person.Shown
+			err := d.Read(t.Context(), func(tx *db.Tx) error {
+				columns, into := person.ShownOf("who.uid", &shown)
+				return tx.Row(`SELECT `+columns+` FROM (SELECT CAST($1 AS TEXT) AS uid) who`, p.UID).Scan(into...)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if shown.DisplayName() != p.DisplayName() || shown.Login != p.Login() {
+				t.Errorf("%q, %q, want %q, %q", shown.DisplayName(), shown.Login, p.DisplayName(), p.Login())
+			}
+		}
+	})
+}
+
 func TestAnUnverifiedAddressFindsNobody(t *testing.T) {
 	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
 		write(t, d, func(tx *db.Tx) error { return person.Create(tx, owen()) })

@@ -48,6 +48,23 @@ func ByUID(tx *db.Tx, uid care.UID) (Person, error) {
 	return p, nil
 }
 
+// Shown is what pages say of the person who is signed in.
+type Shown struct {
+	name  string
+	Login care.Email
+}
+
+// DisplayName is Person.DisplayName.
+func (s Shown) DisplayName() string { return joined(s.name) }
+
+// ShownOf is SQL expressions for two columns, which into names: what pages say
+// of the person whose number another expression gives. Whoever reads a row that
+// leads to a person has it in the same statement.
+func ShownOf(uid string, into *Shown) (columns string, dest []any) {
+	return `COALESCE((SELECT h.title || ' ' || h.given_name || ' ' || h.family_name FROM person h WHERE h.uid = ` + uid + `), ''),
+		COALESCE((SELECT e.address FROM person_email e WHERE e.uid = ` + uid + ` ORDER BY e.verified DESC LIMIT 1), '')`, []any{&into.name, &into.Login}
+}
+
 // Lock is ByUID for a transaction that decides by what it reads: until its end,
 // nobody else who locks or changes the person goes on. Other rows of theirs
 // (addresses, authenticators, sessions) are read after it.

@@ -48,6 +48,11 @@ func (s *Sessions) Glance(ctx context.Context, r *http.Request) (*Session, error
 	return s.look(ctx, r, live)
 }
 
+// GlanceBeside is CurrentBeside without counting as activity.
+func (s *Sessions) GlanceBeside(ctx context.Context, r *http.Request, beside Beside) (*Session, error) {
+	return s.look(ctx, r, func(tx *db.Tx, id []byte) (*Session, error) { return liveBeside(tx, id, beside) })
+}
+
 // Kept returns the session of a request although it may be idle: a sign-out
 // ends it and reaches relying parties all the same. It is nil once the session
 // is over.

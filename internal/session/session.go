@@ -149,11 +149,12 @@ const columns = `id, sid, uid, aal, method, authenticator_id, auth_time, last_se
 
 type scanner interface{ Scan(dest ...any) error }
 
-func scan(row scanner) (*Session, error) {
+func scan(row scanner, beside ...any) (*Session, error) {
 	var s Session
 	var authTime, seen, idle, until, roleAt int64
-	err := row.Scan(&s.ID, &s.SID, &s.UID, &s.AAL, &s.Method, &s.AuthenticatorID, &authTime, &seen, &idle, &until,
-		&s.Role, &roleAt, &s.Terms, &s.Browser, &s.Client, &s.Shared, &s.Spent)
+	into := []any{&s.ID, &s.SID, &s.UID, &s.AAL, &s.Method, &s.AuthenticatorID, &authTime, &seen, &idle, &until,
+		&s.Role, &roleAt, &s.Terms, &s.Browser, &s.Client, &s.Shared, &s.Spent}
+	err := row.Scan(append(into, beside...)...)
 	s.AuthTime, s.LastSeen, s.RoleAt = db.Time(authTime), db.Time(seen), db.Time(roleAt)
 	s.IdleUntil, s.Until = db.Time(idle), db.Time(until)
 	return &s, err
@@ -172,6 +173,21 @@ func Token(r *http.Request) string {
 // limits are enforced here, never by the cookie's life (N4). Activity is
 // recorded at most once a minute, if the database lets it be.
 func (s *Sessions) Current(ctx context.Context, r *http.Request) (*Session, error) {
+	return s.CurrentBeside(ctx, r, nothing)
+}
+
+// Beside is what a way reads of the session's person in the statement that
+// reads the session: columns, as SQL expressions over the column OfPerson that
+// the owners of the tables give, and where to put them.
+type Beside func(tx *db.Tx) (columns string, into []any)
+
+// OfPerson is the session's person in the columns of a Beside.
+const OfPerson = "session.uid"
+
+func nothing(*db.Tx) (string, []any) { return "", nil }
+
+// CurrentBeside is Current that reads something of its person beside.
+func (s *Sessions) CurrentBeside(ctx context.Context, r *http.Request, beside Beside) (*Session, error) {
 	token := Token(r)
 	if token == "" {
 		return nil, nil
@@ -179,7 +195,7 @@ func (s *Sessions) Current(ctx context.Context, r *http.Request) (*Session, erro
 	var found *Session
 	err := s.db.Read(ctx, func(tx *db.Tx) error {
 		var err error
-		found, err = live(tx, keys.Hash(token))
+		found, err = liveBeside(tx, keys.Hash(token), beside)
 		return err
 	})
 	if err != nil || found == nil {
@@ -197,10 +213,16 @@ func (s *Sessions) Current(ctx context.Context, r *http.Request) (*Session, erro
 // asks again in its own transaction.
 func Live(tx *db.Tx, id []byte) (*Session, error) { return live(tx, id) }
 
-func live(tx *db.Tx, id []byte) (*Session, error) {
+func live(tx *db.Tx, id []byte) (*Session, error) { return liveBeside(tx, id, nothing) }
+
+func liveBeside(tx *db.Tx, id []byte, beside Beside) (*Session, error) {
 	now := db.Micros(tx.Now())
-	s, err := scan(tx.Row(`SELECT `+columns+` FROM session
-		WHERE id = $1 AND ended_at = 0 AND idle_until > $2 AND until > $2`, id, now))
+	also, into := beside(tx)
+	if also != "" {
+		also = ", " + also
+	}
+	s, err := scan(tx.Row(`SELECT `+columns+also+` FROM session
+		WHERE id = $1 AND ended_at = 0 AND idle_until > $2 AND until > $2`, id, now), into...)
 	if errors.Is(err, db.ErrNoRows) {
 		return nil, nil
 	}

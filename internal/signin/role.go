@@ -35,7 +35,7 @@ type roleData struct {
 type visit struct {
 	req     care.Requirement
 	session *session.Session
-	person  person.Person
+	person  person.Shown
 	roles   []access.Role
 }
 
@@ -47,8 +47,13 @@ func (s *SignIn) visitor(w http.ResponseWriter, r *http.Request, sealed string) 
 		return visit{}, false
 	}
 	v := visit{req: req}
+	held := ""
 	var err error
-	if v.session, err = s.Sessions.Current(r.Context(), r); err != nil {
+	v.session, err = s.Sessions.CurrentBeside(r.Context(), r, func(tx *db.Tx) (string, []any) {
+		shown, into := person.ShownOf(session.OfPerson, &v.person)
+		return shown + ", " + access.RolesOf(tx, session.OfPerson), append(into, &held)
+	})
+	if err != nil {
 		s.Kit.Fault(w, r, err)
 		return v, false
 	}
@@ -56,15 +61,7 @@ func (s *SignIn) visitor(w http.ResponseWriter, r *http.Request, sealed string) 
 		page.SeeOther(w, r, "/signin?req="+url.QueryEscape(sealed))
 		return v, false
 	}
-	err = s.DB.Read(r.Context(), func(tx *db.Tx) error {
-		var err error
-		if v.person, err = person.ByUID(tx, v.session.UID); err != nil {
-			return err
-		}
-		v.roles, err = access.Roles(tx, v.session.UID)
-		return err
-	})
-	if err != nil {
+	if v.roles, err = access.ReadRoles(held); err != nil {
 		s.Kit.Fault(w, r, err)
 		return v, false
 	}
@@ -100,7 +97,7 @@ func (s *SignIn) rolePage(w http.ResponseWriter, r *http.Request, status int, se
 	s.pages.Render(w, r, status, "role", page.View{
 		Title: titleRole, Data: data, Errors: errs, FormTargets: targets(v.req),
 		Values: url.Values{"role": {v.session.Role}},
-		Person: page.SignedIn(v.person.DisplayName(), v.person.Login(), v.session.AAL),
+		Person: page.SignedIn(v.person.DisplayName(), v.person.Login, v.session.AAL),
 	})
 }
 
