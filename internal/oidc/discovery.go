@@ -98,7 +98,7 @@ func describe(issuer, registration string, mutual Mutual, aliases map[string]str
 			"id_assurance_level", "idassurancelevel", "authentication_assurance_level", "selected_roleid",
 			"name", "given_name", "family_name", "uid", "email",
 			"nhsid_useruid", "title", "initials", "middle_names", "display_name",
-			"nhsid_nrbac_roles", "nhsid_user_orgs", "nhsid_org_roles",
+			"nhsid_nrbac_roles", "nhsid_user_orgs", "nhsid_org_roles", "nhsid_org_memberships",
 			"gmc_id", "gmp_id", "gdc_id", "gdp_id", "gphc_id", "nmc_id", "rcn_id", "consultant_id",
 		},
 		ACRs:           care.ACRs(),

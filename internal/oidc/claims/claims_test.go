@@ -162,7 +162,7 @@ func TestEachScopeYieldsItsOwnClaimsAndNoMore(t *testing.T) {
 		"nationalrbacaccess":        "nhsid_nrbac_roles",
 		"associatedorgs":            "nhsid_user_orgs",
 		"professionalmemberships":   "consultant_id gdc_id gdp_id gmc_id gmp_id gphc_id nmc_id rcn_id",
-		"organisationalmemberships": "nhsid_org_roles",
+		"organisationalmemberships": "nhsid_org_memberships nhsid_org_roles",
 		"selectedrole":              "selected_roleid",
 		"changedrole":               "selected_roleid",
 	}

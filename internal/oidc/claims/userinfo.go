@@ -38,6 +38,7 @@ type Userinfo struct {
 	Roles         List[Role]         `json:"nhsid_nrbac_roles,omitzero"`
 	Organisations List[Organisation] `json:"nhsid_user_orgs,omitzero"`
 	OrgRoles      List[OrgPerson]    `json:"nhsid_org_roles,omitzero"`
+	Memberships   List[OrgPerson]    `json:"nhsid_org_memberships,omitzero"`
 	SelectedRole  string             `json:"selected_roleid,omitempty"`
 
 	ProfessionalBody
@@ -132,7 +133,11 @@ func ForUserinfo(s Subject) Userinfo {
 		case "associatedorgs":
 			u.Organisations = List[Organisation]{organisations(s.Roles), s.SingleAsObject}
 		case "organisationalmemberships":
+			// CIS2 tells both, and relying parties read either: the same people at
+			// the same organisations. Only a membership can have a professional
+			// number beside, gnc, which nothing here holds.
 			u.OrgRoles = List[OrgPerson]{orgPeople(s.Roles), s.SingleAsObject}
+			u.Memberships = u.OrgRoles
 		}
 	}
 	return u
