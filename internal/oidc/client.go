@@ -57,8 +57,8 @@ func (p *Provider) admitted(w http.ResponseWriter, r *http.Request, caller clien
 }
 
 // badClient is the one thing that a caller learns about a failed client
-// authentication, in the words of CIS2 where it sent an assertion (wire rule
-// 7). The reason is for the log, and for the relying party's owner.
+// authentication, in the very words of CIS2 where it sent an assertion (wire
+// rule 7). The reason is for the log, and for the relying party's owner.
 func badClient(why *clientauth.Refused) *refusal {
 	if why.InvalidRequest {
 		return badToken("invalid_request", why.Reason)
@@ -68,7 +68,7 @@ func badClient(why *clientauth.Refused) *refusal {
 		told = "JWT is not valid"
 	}
 	e := refuse(fault.ClientRefused, "invalid_client", told, why)
-	e.client = why
+	e.client, e.verbatim = why, why.Assertion
 	return e
 }
 

@@ -110,8 +110,11 @@ func TestAFailedAssertionIsToldInOneWayAndDoesNotUseUpTheCode(t *testing.T) {
 	} {
 		a := h.post("/access_token", h.asserted(code, test.assertion))
 		got := object(t, a.body)
-		if a.status != http.StatusUnauthorized || got["error"] != "invalid_client" || !strings.HasPrefix(got["error_description"].(string), "JWT is not valid. Reference ") {
+		if a.status != http.StatusUnauthorized || got["error"] != "invalid_client" || got["error_description"] != "JWT is not valid" {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if f := h.faults.last(); got["reference"] != f.Ref || !strings.Contains(h.log.String(), f.Ref) {
+			t.Errorf("%s: the reference %s is not told or not logged: %s", name, f.Ref, a.body)
 		}
 		if !strings.Contains(h.log.String(), test.logged) {
 			t.Errorf("%s: the log does not say %q:\n%s", name, test.logged, h.log)
@@ -131,7 +134,7 @@ func TestAnAssertionIsGoodOnceAndAReplayDoesNotUseUpTheCode(t *testing.T) {
 			t.Fatalf("answer %d %s", a.status, a.body)
 		}
 		a := h.post("/access_token", h.asserted(second, assertion))
-		if got := object(t, a.body); a.status != http.StatusUnauthorized || got["error"] != "invalid_client" || !strings.HasPrefix(got["error_description"].(string), "JWT is not valid") {
+		if got := object(t, a.body); a.status != http.StatusUnauthorized || got["error"] != "invalid_client" || got["error_description"] != "JWT is not valid" {
 			t.Errorf("the second use: %d %s", a.status, a.body)
 		}
 		if !strings.Contains(h.log.String(), "the assertion was used before") {

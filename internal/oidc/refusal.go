@@ -22,6 +22,9 @@ type refusal struct {
 	fault *fault.Error
 	// client says why a relying party was not authenticated, where that is it.
 	client *clientauth.Refused
+	// verbatim: relying parties compare the description, so that nothing may be
+	// added to it.
+	verbatim bool
 }
 
 func refuse(kind *fault.Kind, code, description string, cause error) *refusal {
@@ -94,6 +97,15 @@ func (p *Provider) network(r *http.Request) string {
 type errorBody struct {
 	Description string `json:"error_description"`
 	Code        string `json:"error"`
+	// Reference is there if the description does not end with it.
+	Reference string `json:"reference,omitempty"`
+}
+
+func (e *refusal) body() errorBody {
+	if e.verbatim {
+		return errorBody{e.description, e.code, e.fault.Ref}
+	}
+	return errorBody{Description: e.text(), Code: e.code}
 }
 
 // fail answers a program with an OAuth error as JSON (RFC 6749 section 5.2).
@@ -108,7 +120,7 @@ func (p *Provider) fail(w http.ResponseWriter, r *http.Request, e *refusal, clie
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	writeJSON(w, status, errorBody{e.text(), e.code})
+	writeJSON(w, status, e.body())
 }
 
 // retryAfter is how many seconds a program waits after a 503.
