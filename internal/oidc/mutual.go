@@ -14,9 +14,10 @@ import (
 type Mutual struct {
 	// BaseURL is where programs reach it, "" if there is none.
 	BaseURL string
-	// Authorities are those of client certificates, nil if tls_client_auth is
-	// not offered. Certificates that were registered need none.
-	Authorities *x509.CertPool
+	// Authorities returns those of client certificates as they are now, nil if
+	// tls_client_auth is not offered. Certificates that were registered need
+	// none.
+	Authorities func() *x509.CertPool
 }
 
 // methods are the ways of client authentication that are offered.

@@ -22,15 +22,14 @@ type door struct {
 }
 
 // open opens every door that the configuration names, or none.
-func (s *site) open(h *health) ([]door, []*certificate.Files, error) {
-	var certificates []*certificate.Files
+func (s *site) open(h *health) ([]door, error) {
 	var encrypted *tls.Config
 	if named := s.Config.TLS; named.CertificateFile != "" {
 		files, err := certificate.Open(named.CertificateFile, named.KeyFile, time.Now, s.Log)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		certificates, encrypted = append(certificates, files), files.Config()
+		s.reloads, encrypted = append(s.reloads, files.Reload), files.Config()
 	}
 	doors := []door{{address: s.Config.Listen, server: s.server(s.handler(h)), tls: encrypted}}
 	if address := s.Config.ConnectionManager.Listen; address != "" {
@@ -39,9 +38,9 @@ func (s *site) open(h *health) ([]door, []*certificate.Files, error) {
 	if named := s.Config.MutualTLS; named.Offered() {
 		files, err := certificate.Open(named.CertificateFile, named.KeyFile, time.Now, s.Log)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		certificates = append(certificates, files)
+		s.reloads = append(s.reloads, files.Reload)
 		doors = append(doors, door{address: named.Listen, server: s.server(s.mutualHall()), tls: asking(files.Config())})
 	}
 	if address := s.Config.MetricsListen; address != "" {
@@ -55,14 +54,14 @@ func (s *site) open(h *health) ([]door, []*certificate.Files, error) {
 			for _, opened := range doors[:i] {
 				err = errors.Join(err, opened.listener.Close())
 			}
-			return nil, nil, err
+			return nil, err
 		}
 		if doors[i].tls != nil {
 			listener = tls.NewListener(listener, doors[i].tls)
 		}
 		doors[i].listener = listener
 	}
-	return doors, certificates, nil
+	return doors, nil
 }
 
 func cannotListen(address string, err error) error {

@@ -2,30 +2,26 @@ package server
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"carekey.dev/carekey/internal/oidc"
+	"carekey.dev/carekey/internal/server/certificate"
 )
 
 // mutual is the mTLS host as the provider knows it.
-func (h *House) mutual() (oidc.Mutual, error) {
-	named := h.Config.MutualTLS
+func (s *site) mutual() (oidc.Mutual, error) {
+	named := s.Config.MutualTLS
 	m := oidc.Mutual{BaseURL: named.BaseURL}
 	if named.ClientCAFile == "" {
 		return m, nil
 	}
-	text, err := os.ReadFile(named.ClientCAFile)
+	authorities, err := certificate.OpenAuthorities(named.ClientCAFile, time.Now, s.Log)
 	if err != nil {
-		return m, fmt.Errorf("reading mtls.client_ca_file: %w", err)
+		return m, fmt.Errorf("mtls.client_ca_file: %w", err)
 	}
-	m.Authorities = x509.NewCertPool()
-	if !m.Authorities.AppendCertsFromPEM(text) {
-		return m, fmt.Errorf("mtls.client_ca_file %s has no certificate in PEM form", named.ClientCAFile)
-	}
+	m.Authorities, s.reloads = authorities.Pool, append(s.reloads, authorities.Reload)
 	return m, nil
 }
 

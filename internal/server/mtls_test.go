@@ -230,6 +230,38 @@ func TestWithoutAMutualHostNothingOfItIsNamed(t *testing.T) {
 	}
 }
 
+// TestAnAuthorityThatIsTakenOffTheListIsTrustedNoLonger, without a restart: at
+// the next look or at a SIGHUP, which both ask the same list.
+func TestAnAuthorityThatIsTakenOffTheListIsTrustedNoLonger(t *testing.T) {
+	h := furnished(t, config.Demo{Listen: "localhost:8080"}, nothing)
+	first, second := clientCertificate(t, "Northmoor root", nil), clientCertificate(t, "Southmoor root", nil)
+	file := filepath.Join(t.TempDir(), "clients.pem")
+	put := func(of *tls.Certificate) {
+		t.Helper()
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: of.Certificate[0]}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(first)
+	h.Config.MutualTLS = config.MutualTLS{BaseURL: "https://mtls.example", ClientCAFile: file}
+	s, err := newSite(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ trusted, not *tls.Certificate }{{first, second}, {second, first}} {
+		put(c.trusted)
+		for _, reload := range s.reloads {
+			reload()
+		}
+		for one, want := range map[*tls.Certificate]bool{c.trusted: true, c.not: false} {
+			_, err := one.Leaf.Verify(x509.VerifyOptions{Roots: s.provider.Mutual.Authorities(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			if (err == nil) != want {
+				t.Errorf("%s: %v, want trusted: %t", one.Leaf.Subject, err, want)
+			}
+		}
+	}
+}
+
 func TestABadListOfAuthoritiesKeepsTheServerFromStarting(t *testing.T) {
 	h := furnished(t, config.Demo{Listen: freeAddress(t)}, nothing)
 	for _, file := range []string{filepath.Join(t.TempDir(), "none.pem"), h.Config.RootKeyFile} {

@@ -39,6 +39,8 @@ type site struct {
 	connection *connection.Manager // nil if it is not offered
 	faults     *faultlog.Log
 	metrics    *metrics
+	// reloads read again what the operator may have replaced (SIGHUP).
+	reloads []func()
 	// warned is when the log last said that the FIDO metadata is out of date.
 	warned time.Time
 }
@@ -55,7 +57,7 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	mutual, err := h.mutual()
+	mutual, err := s.mutual()
 	if err != nil {
 		return nil, err
 	}

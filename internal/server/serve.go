@@ -15,7 +15,6 @@ import (
 
 	"carekey.dev/carekey/internal/audit"
 	"carekey.dev/carekey/internal/keys"
-	"carekey.dev/carekey/internal/server/certificate"
 	"carekey.dev/carekey/internal/server/web"
 )
 
@@ -51,7 +50,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 		return err
 	}
 	health := &health{db: h.DB, skew: h.DB.ClockSkew, log: h.Log}
-	doors, certificates, err := s.open(health)
+	doors, err := s.open(health)
 	if err != nil {
 		return err
 	}
@@ -60,7 +59,7 @@ func Serve(ctx context.Context, h *House, ready func()) error {
 		go func() { serving <- d.server.Serve(d.listener) }()
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	wait := s.work(background, log, node, certificates)
+	wait := s.work(background, log, node)
 	ready()
 
 	select {
@@ -143,7 +142,7 @@ func (s *site) server(handler http.Handler) *http.Server {
 
 // work starts what runs beside requests, and returns a function that waits
 // until it has ended.
-func (s *site) work(ctx context.Context, log *audit.Log, node string, certificates []*certificate.Files) (wait func()) {
+func (s *site) work(ctx context.Context, log *audit.Log, node string) (wait func()) {
 	var group sync.WaitGroup
 	group.Go(func() { s.Outbox.Run(ctx) })
 	group.Go(func() { s.faults.Run(ctx) })
@@ -151,8 +150,8 @@ func (s *site) work(ctx context.Context, log *audit.Log, node string, certificat
 	group.Go(func() { s.provider.KeepFailures(ctx) })
 	group.Go(func() { s.again(ctx, "sequencing the audit log", log.Run) })
 	group.Go(func() { s.again(ctx, "cleaning up", func(ctx context.Context) error { return s.clean(ctx, node) }) })
-	for _, files := range certificates {
-		group.Go(func() { onHangup(ctx, files.Reload) })
+	for _, reload := range s.reloads {
+		group.Go(func() { onHangup(ctx, reload) })
 	}
 	return group.Wait
 }

@@ -49,7 +49,7 @@ func (a *Authenticator) trusted(rp relyingparty.RelyingParty, who presented) *Re
 		between.AddCert(one)
 	}
 	_, err := who.certificate.Verify(x509.VerifyOptions{
-		Roots: a.Authorities, Intermediates: between, CurrentTime: a.Now(),
+		Roots: a.Authorities(), Intermediates: between, CurrentTime: a.Now(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {

@@ -74,8 +74,9 @@ func TestACertificateOfAnAuthorityIsKnownByChainUseTimeAndName(t *testing.T) {
 	root, other := newAuthority("Northmoor root", nil), newAuthority("Another root", nil)
 	between := newAuthority("Northmoor issuing", root)
 	a := authenticator(registered())
-	a.Authorities = x509.NewCertPool()
-	a.Authorities.AddCert(root.Certificate)
+	authorities := x509.NewCertPool()
+	authorities.AddCert(root.Certificate)
+	a.Authorities = func() *x509.CertPool { return authorities }
 	good, _ := root.issue(host, nil)
 	under, _ := between.issue(host, nil)
 	ask := url.Values{"client_id": {authed}}

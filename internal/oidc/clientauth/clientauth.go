@@ -34,9 +34,9 @@ type Options struct {
 	// Origins are where endpoints are reached: ours and, if there is one, that
 	// of the mTLS host.
 	Origins []string
-	// Authorities are those of client certificates; nil if tls_client_auth is
-	// not offered.
-	Authorities *x509.CertPool
+	// Authorities returns those of client certificates as they are now; nil if
+	// tls_client_auth is not offered.
+	Authorities func() *x509.CertPool
 	Now         func() time.Time
 }
 
