@@ -24,6 +24,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
@@ -250,6 +253,9 @@ func (p *Provider) Prune(tx *db.Tx) error {
 // KeepFailures writes down, beside requests and until ctx ends, why relying
 // parties could not authenticate.
 func (p *Provider) KeepFailures(ctx context.Context) { p.failures.Run(ctx) }
+
+// KeysSince returns when the key that signs now began to, for each algorithm.
+func (p *Provider) KeysSince() map[jose.SignatureAlgorithm]time.Time { return p.keys.Since() }
 
 // RotateKeys makes the signing keys that are due and destroys those that have
 // served. Wiring calls it now and then, outside transactions.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/oidc"
 	"carekey.dev/carekey/internal/oidc/logout"
 	"carekey.dev/carekey/internal/outbox"
 	"carekey.dev/carekey/internal/server/faultlog"
@@ -86,6 +87,26 @@ func (f farewells) Collect(all chan<- prometheus.Metric) {
 	for _, c := range counts {
 		state := strings.ReplaceAll(string(c.State), " ", "_")
 		all <- prometheus.MustNewConstMetric(f.deliveries, prometheus.GaugeValue, float64(c.N), c.ClientID, state)
+	}
+}
+
+// signingKeys says since when the provider's keys sign: one that is not
+// followed in its time means that the schedule fails.
+type signingKeys struct {
+	provider *oidc.Provider
+	since    *prometheus.Desc
+}
+
+func newSigningKeys(p *oidc.Provider) signingKeys {
+	return signingKeys{p, prometheus.NewDesc("carekey_signing_key_since_timestamp_seconds",
+		"When the key that signs now began to, by algorithm.", []string{"algorithm"}, nil)}
+}
+
+func (k signingKeys) Describe(all chan<- *prometheus.Desc) { all <- k.since }
+
+func (k signingKeys) Collect(all chan<- prometheus.Metric) {
+	for algorithm, since := range k.provider.KeysSince() {
+		all <- prometheus.MustNewConstMetric(k.since, prometheus.GaugeValue, float64(since.Unix()), string(algorithm))
 	}
 }
 

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,8 @@ import (
 	"carekey.dev/carekey/internal/credential/fido/metadata"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/oidc/signing"
+	"carekey.dev/carekey/internal/server/config"
 	"carekey.dev/carekey/internal/server/faultlog"
 )
 
@@ -66,4 +70,24 @@ func TestMetricsSayHowFreshTheFIDOMetadataIs(t *testing.T) {
 		says("carekey_fido_metadata_number 7\n")
 		says("carekey_fido_metadata_next_update_timestamp_seconds 1.7750016e+09\n")
 	})
+}
+
+// Whoever watches sees a schedule of signing keys that fails: the key that
+// signs is older than it should be.
+func TestMetricsSayHowLongTheSigningKeysHaveSigned(t *testing.T) {
+	h := furnished(t, config.Demo{Listen: "localhost:8080"}, nothing)
+	s, err := newSite(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	s.metrics.handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	since := s.provider.KeysSince()
+	for _, algorithm := range signing.Algorithms() {
+		want := fmt.Sprintf("carekey_signing_key_since_timestamp_seconds{algorithm=%q} %s\n", algorithm,
+			strconv.FormatFloat(float64(since[algorithm].Unix()), 'g', -1, 64))
+		if since[algorithm].IsZero() || !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, answer.Body)
+		}
+	}
 }

@@ -69,6 +69,7 @@ func newSite(ctx context.Context, h *House) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.metrics.registry.MustRegister(newSigningKeys(s.provider))
 	s.connection = s.newConnection()
 	s.routes()
 	return s, nil

@@ -114,6 +114,18 @@ func (k *Keys) Rotation() *Rotation { return k.rotation }
 // Public returns the JWK set as it is served.
 func (k *Keys) Public() []byte { return k.current().public }
 
+// Since returns when the key that signs now began to, for each algorithm.
+func (k *Keys) Since() map[jose.SignatureAlgorithm]time.Time {
+	v, now := k.current(), k.DB.Now()
+	since := map[jose.SignatureAlgorithm]time.Time{}
+	for _, key := range v.keys {
+		if key.signs(now) {
+			since[key.algorithm] = key.from
+		}
+	}
+	return since
+}
+
 // Sign returns claims as a signed JWT of a type ("JWT", "logout+jwt"). The
 // algorithm "" is the default. Call it outside transactions.
 func (k *Keys) Sign(algorithm jose.SignatureAlgorithm, typ string, claims any) (string, error) {
