@@ -18,9 +18,11 @@ const (
 	// delivery bounds one call of a handler.
 	delivery = time.Minute
 	// claim is how long a message belongs to the node that took it; after
-	// that the node counts as dead. It must be longer than a delivery and the
-	// write that follows it.
-	claim = 5 * time.Minute
+	// that the node counts as dead. It is longer than a delivery and the write
+	// that follows it, and no longer than that needs: an emailed code waits for
+	// it, and lives for ten minutes. A claim that was too short costs a second
+	// delivery, and never a message.
+	claim = 2 * delivery
 	// The pause after the first failure doubles up to the longest.
 	firstPause   = 5 * time.Second
 	longestPause = time.Hour
