@@ -112,7 +112,7 @@ func (p *program) run() {
 	p.stop, p.ended = stop, make(chan error, 1)
 	go func() { p.ended <- run(ctx, arguments{Config: p.file, Verbose: true}, p.log) }()
 	p.t.Cleanup(stop)
-	patience, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	patience, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,10 +18,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"carekey.dev/carekey/internal/db/dbtest"
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // patience is how long a script waits for a server.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"carekey": main})
@@ -35,8 +35,8 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PORT", freePort(t))
-			env.Setenv("METRICS_PORT", freePort(t))
+			env.Setenv("PORT", strconv.Itoa(porttest.Port(t)))
+			env.Setenv("METRICS_PORT", strconv.Itoa(porttest.Port(t)))
 			if strings.Contains(filepath.Base(env.WorkDir), "postgres") {
 				env.Setenv("POSTGRES", dbtest.Postgres(t))
 			}
@@ -46,16 +46,6 @@ func TestCommands(t *testing.T) {
 			"ready": ready, "get": get, "post": post, "explained": explained,
 		},
 	})
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // ready waits until an address answers with 200. A second argument is the CA

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-smtp"
+
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // letter is a mail as it arrived.
@@ -35,7 +37,7 @@ type postbox struct {
 
 func newPostbox(t *testing.T) *postbox {
 	t.Helper()
-	p := &postbox{addr: "127.0.0.1:0", arrived: make(chan struct{})}
+	p := &postbox{addr: porttest.Address(porttest.Port(t)), arrived: make(chan struct{})}
 	p.up(t)
 	t.Cleanup(p.down)
 	return p

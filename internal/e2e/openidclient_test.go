@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // way is one way in which npm's openid-client signs people in.
@@ -122,12 +124,12 @@ var ways = map[string]way{
 // that it can: it checks issuer, state, nonce, hashes, signatures and iss
 // itself, and fails what is not to its liking.
 func TestOpenIDClientWorksUnchanged(t *testing.T) {
-	mtls := strconv.Itoa(freePorts(t, 1))
+	mtls := strconv.Itoa(porttest.Port(t))
 	clients := newAuthority(t)
 	authorities := filepath.Join(t.TempDir(), "clients.pem")
 	clients.write(authorities, "CERTIFICATE", clients.certificate.Raw)
 	o := newTown(t, fmt.Sprintf("mtls: {base_url: https://localhost:%s, listen: 127.0.0.1:%s, client_ca_file: %s}\n", mtls, mtls, authorities))
-	folder, port := npm(t, "openid-client"), freePorts(t, 1)
+	folder, port := npm(t, "openid-client"), porttest.Port(t)
 	home := "http://localhost:" + strconv.Itoa(port)
 	var parties []map[string]any
 	cases := map[string]settings{}

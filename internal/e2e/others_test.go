@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // party returns what a relying party of others registers, with its home.
@@ -26,7 +28,7 @@ func party(name, home string, callbacks ...string) map[string]any {
 // localhost is the address of a new port on this machine.
 func localhost(t *testing.T) (address, port string) {
 	t.Helper()
-	port = strconv.Itoa(freePorts(t, 1))
+	port = strconv.Itoa(porttest.Port(t))
 	return "http://localhost:" + port, port
 }
 

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"carekey.dev/carekey/internal/porttest"
 )
 
 const root = "../.."
@@ -177,43 +179,6 @@ func readyBy(t *testing.T, p *program, client *http.Client, url string) {
 	}
 }
 
-// given are the ports that freePorts has returned: a port is free again between
-// the look at it and the start of the program that it is for.
-var given sync.Map
-
-// freePorts returns the first of n neighbouring free ports, which no other test
-// of this program gets.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		held := []net.Listener{first}
-		for i := 1; i < n; i++ {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
-			if err != nil {
-				break
-			}
-			held = append(held, l)
-		}
-		taken := len(held) < n
-		for i, l := range held {
-			l.Close()
-			if _, before := given.LoadOrStore(port+i, true); before {
-				taken = true
-			}
-		}
-		if !taken {
-			return port
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
 // house is a running Carekey in dev mode with its demo relying parties.
 type house struct {
 	t      *testing.T
@@ -231,8 +196,8 @@ type house struct {
 // demo world and settings of its own.
 func newHouse(t *testing.T, settings ...string) *house {
 	t.Helper()
-	h := &house{t: t, data: filepath.Join(t.TempDir(), "data"), rp: freePorts(t, 4), mail: newPostbox(t)}
-	port := strconv.Itoa(freePorts(t, 1))
+	h := &house{t: t, data: filepath.Join(t.TempDir(), "data"), rp: porttest.Ports(t, 4), mail: newPostbox(t)}
+	port := strconv.Itoa(porttest.Port(t))
 	h.url = "http://localhost:" + port
 	world, err := os.ReadFile(filepath.Join(root, "internal", "world", "demo.yaml"))
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"carekey.dev/carekey/internal/page/pagetest"
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // party is the relying party's side, by a library that knows nothing of
@@ -154,7 +155,7 @@ func TestADemonstrationIsNotServedInEarnest(t *testing.T) {
 	t.Parallel()
 	s := newStation(t, "")
 	data := filepath.Join(s.dir, "var")
-	port := strconv.Itoa(freePorts(t, 1))
+	port := strconv.Itoa(porttest.Port(t))
 	dev := launch(t, nil, "carekey", "dev", "--data", data, "--listen", "localhost:"+port)
 	ready(t, dev, "http://localhost:"+port+"/readyz")
 	dev.stop()

@@ -21,6 +21,7 @@ import (
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/keys"
 	"carekey.dev/carekey/internal/page/pagetest"
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // station is an installation as an operator runs it: `carekey serve` over TLS,
@@ -70,7 +71,7 @@ func onEach(t *testing.T, test func(t *testing.T, s *station)) {
 func newStation(t *testing.T, database string) *station {
 	t.Helper()
 	dir := t.TempDir()
-	first := freePorts(t, 2)
+	first := porttest.Ports(t, 2)
 	s := &station{
 		t: t, dir: dir, config: filepath.Join(dir, "carekey.yaml"), port: strconv.Itoa(first),
 		url: "https://localhost:" + strconv.Itoa(first), metrics: "127.0.0.1:" + strconv.Itoa(first+1),
@@ -129,7 +130,7 @@ func (s *station) ready(p *program, port string) {
 // node starts another node, and returns its port.
 func (s *station) node() string {
 	s.t.Helper()
-	port := strconv.Itoa(freePorts(s.t, 1))
+	port := strconv.Itoa(porttest.Port(s.t))
 	p := launch(s.t, []string{"CAREKEY_LISTEN=127.0.0.1:" + port, "CAREKEY_METRICS_LISTEN="}, "carekey", "serve", "--config", s.config)
 	s.ready(p, port)
 	return port

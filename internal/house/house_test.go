@@ -22,7 +22,7 @@ const (
 // lines are the storeys of the house, the lowest first. A room imports rooms of
 // lower lines only. Rooms below a named room belong to its line.
 var lines = [][]string{
-	{"internal/care"},
+	{"internal/care", "internal/porttest"},
 	{"internal/fault", "internal/db", "internal/keys", "internal/hsm", "internal/page", "internal/yamldoc"},
 	{"internal/journey", "internal/throttle", "internal/lease", "internal/audit", "internal/outbox", "internal/fetch"},
 	{"internal/person", "internal/access", "internal/organisation", "internal/relyingparty", "internal/notice", "internal/terms"},

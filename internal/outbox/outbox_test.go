@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/keys"
+	"carekey.dev/carekey/internal/porttest"
 )
 
 var schemas = []fs.FS{Schema}
@@ -172,13 +172,8 @@ func TestMessageOfAFailedTransactionIsNotSent(t *testing.T) {
 func TestServerThatWasDownGetsTheMailWhenItIsUp(t *testing.T) {
 	c := newClock()
 	dbtest.EachAt(t, c.now, schemas, func(t *testing.T, d *db.DB) {
-		reserved, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := reserved.Addr().(*net.TCPAddr)
-		reserved.Close()
-		send, err := SMTP(SMTPConfig{Host: "127.0.0.1", Port: address.Port, Security: "none"})
+		port := porttest.Port(t)
+		send, err := SMTP(SMTPConfig{Host: "127.0.0.1", Port: port, Security: "none"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +193,7 @@ func TestServerThatWasDownGetsTheMailWhenItIsUp(t *testing.T) {
 			}
 			c.advance(2 * time.Second)
 		}
-		server := startMail(t, address.String(), false)
+		server := startMail(t, porttest.Address(port), false)
 		// The node has restarted meanwhile.
 		work(t, open(t, d, Options{Send: send}))
 		if len(server.all()) != 1 || look(t, d, m.ID).state != "sent" {

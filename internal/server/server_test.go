@@ -21,6 +21,7 @@ import (
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/headless"
+	"carekey.dev/carekey/internal/porttest"
 	"carekey.dev/carekey/internal/server/config"
 	"carekey.dev/carekey/internal/server/faultlog"
 )
@@ -64,12 +65,7 @@ func serving(t *testing.T, h *House) (stop func() error) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf("localhost:%d", porttest.Port(t))
 }
 
 func TestAFaultThatWasShownIsKeptWhenTheServerStops(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"carekey.dev/carekey/internal/porttest"
 )
 
 // TestServer is a PostgreSQL server in a temporary folder.
@@ -58,7 +59,7 @@ func StartServer(settings ...string) (*TestServer, error) {
 			return nil, err
 		}
 	}
-	port, err := freePort()
+	port, err := porttest.Reserve(1) // making its folder takes a second, in which others start servers too
 	if err != nil {
 		return nil, err
 	}
@@ -159,13 +160,4 @@ func unprivileged() (*syscall.Credential, error) {
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
 	return nil, errors.New("tests need an unprivileged user to run PostgreSQL as root: there is neither postgres nor nobody")
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
