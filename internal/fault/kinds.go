@@ -153,7 +153,7 @@ var (
 		Title:    "Too many tries",
 		Sentence: "For security we have paused this after too many wrong tries.",
 		Next:     "Wait, then try again, or use another way to log in.",
-		Desk:     "Wrong passwords or codes: five make a short wait, ten make 15 minutes in that browser. Many wrong tries from one network make browsers that never signed in there wait. The wait ends by itself; a browser that signed in before has its own count. An operator can name a trusted network as exempt.",
+		Desk:     "Wrong passwords or codes: five make a short wait, ten make 15 minutes in that browser. Many wrong tries from one network make browsers that never signed in there wait. The wait ends by itself; a browser that signed in before has its own count. An operator can name a trusted network as exempt. New passwords and recovery codes of one person are counted too, right ones as well: a hundred in 15 minutes.",
 	}
 	TriesUsedUp = &Kind{
 		Number: 391, Name: "tries used up", Status: http.StatusTooManyRequests,

@@ -1,11 +1,13 @@
 package throttle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
 )
 
 // Knock counts what a stranger sets off for somebody else, a mail for example.
@@ -25,6 +27,24 @@ func (t *Throttle) Knock(tx *db.Tx, s Subject) (time.Duration, error) {
 // that name, wherever they come from.
 func (t *Throttle) KnockBy(tx *db.Tx, action, name string) (time.Duration, error) {
 	return setOff(tx, t.key("knock by", action, name))
+}
+
+// Bounded is KnockBy in a transaction of its own, before work that takes long: a
+// hash of a new password. The error of somebody who has to wait is
+// fault.TooManyAttempts.
+func (t *Throttle) Bounded(ctx context.Context, d *db.DB, action, name string) error {
+	var wait time.Duration
+	err := d.Write(ctx, func(tx *db.Tx) (err error) {
+		wait, err = t.KnockBy(tx, action, name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("counting what somebody sets off: %w", err)
+	}
+	if wait > 0 {
+		return fault.New(fault.TooManyAttempts, errors.New(action)).With("You can try again in " + words(wait) + ".").After(wait)
+	}
+	return nil
 }
 
 func setOff(tx *db.Tx, key []byte) (time.Duration, error) {

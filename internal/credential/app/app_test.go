@@ -88,6 +88,13 @@ func signIn(t testing.TB, a *App, p phone) error {
 	return p.h.Use(t, proof)
 }
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wants(t testing.TB, err error, kind *fault.Kind) *fault.Error {
 	t.Helper()
 	var f *fault.Error

@@ -39,13 +39,13 @@ func (a *App) Begin(uid care.UID, email care.Email) (Pending, error) {
 }
 
 // SetPassword adds the password that was chosen. Faults: those of
-// CheckPassword that concern the password alone, and Busy.
+// CheckPassword that concern the password alone, Busy and TooManyAttempts.
 func (a *App) SetPassword(ctx context.Context, p Pending, password string) (Pending, error) {
 	s, err := a.openSetup(p)
 	if err != nil {
 		return Pending{}, err
 	}
-	if s.Hash, err = a.newPassword(ctx, password); err != nil {
+	if s.Hash, err = a.newPassword(ctx, s.UID, password); err != nil {
 		return Pending{}, err
 	}
 	return a.sealSetup(s)
@@ -157,7 +157,7 @@ func (a *App) forget(tx *db.Tx, address care.Email) error {
 // ChangePassword returns the change to a new password, for the gate. Faults as
 // SetPassword.
 func (a *App) ChangePassword(ctx context.Context, uid care.UID, authenticatorID, password string) (credential.Change, error) {
-	hash, err := a.newPassword(ctx, password)
+	hash, err := a.newPassword(ctx, uid, password)
 	if err != nil {
 		return credential.Change{}, err
 	}
@@ -177,10 +177,17 @@ func (a *App) ChangePassword(ctx context.Context, uid care.UID, authenticatorID,
 	}), nil
 }
 
-// newPassword checks and hashes a password that was chosen.
-func (a *App) newPassword(ctx context.Context, password string) (string, error) {
+// newPassword checks and hashes a password that somebody has chosen. One person
+// must not keep all workers busy with it: nobody else could sign in.
+func (a *App) newPassword(ctx context.Context, uid care.UID, password string) (string, error) {
 	prepared, err := a.acceptable(password)
 	if err != nil {
+		return "", err
+	}
+	if err := a.pool.Ask(); err != nil {
+		return "", err
+	}
+	if err := a.o.Throttle.Bounded(ctx, a.o.DB, "new password", string(uid)); err != nil {
 		return "", err
 	}
 	return a.hash(ctx, prepared)

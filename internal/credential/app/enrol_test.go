@@ -10,6 +10,7 @@ import (
 	"carekey.dev/carekey/internal/credential/internal/credtest"
 	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
+	"carekey.dev/carekey/internal/throttle"
 )
 
 func TestEnrolmentNeedsAPasswordAndARightCode(t *testing.T) {
@@ -233,4 +234,31 @@ func BenchmarkPasswordStep(b *testing.B) {
 			}
 		})
 	}
+}
+
+// ASVS 2.4.1: who is signed in, or has a link, must not keep all workers busy
+// with passwords of their own choice, which nobody verifies.
+func TestOnePersonChoosesAHundredPasswordsInAQuarterOfAnHour(t *testing.T) {
+	credtest.Each(t, Schema, func(t *testing.T, h *credtest.House) {
+		a := newApp(h)
+		mine, err := a.Begin(amara, amaraEmail)
+		must(t, err)
+		other, err := a.Begin(credtest.Owen, "owen.bell@northgate.example.nhs.uk")
+		must(t, err)
+		for range throttle.NetworkFailures / 2 {
+			_, err := a.SetPassword(t.Context(), mine, password)
+			must(t, err)
+			_, err = a.ChangePassword(t.Context(), amara, "app-1", password)
+			must(t, err)
+		}
+		_, err = a.SetPassword(t.Context(), mine, password)
+		wants(t, err, fault.TooManyAttempts)
+		_, err = a.ChangePassword(t.Context(), amara, "app-1", password)
+		wants(t, err, fault.TooManyAttempts)
+		_, err = a.SetPassword(t.Context(), other, password)
+		must(t, err)
+		h.Advance(throttle.NetworkWindow + time.Second)
+		_, err = a.SetPassword(t.Context(), mine, password)
+		must(t, err)
+	})
 }

@@ -73,13 +73,18 @@ func New(o Options) *Recovery {
 
 // Make returns a new list of codes to show once, and the change that makes
 // them valid and every earlier list void. authenticatorID is the record by
-// whose right the gate makes the change. Fault: Busy.
+// whose right the gate makes the change. A list takes ten hashes, so one person
+// gets a bounded number of them, whether or not the gate makes them valid.
+// Faults: Busy, TooManyAttempts.
 func (r *Recovery) Make(ctx context.Context, uid care.UID, authenticatorID string) ([]string, credential.Change, error) {
 	place, err := r.o.Pool.Enter()
 	if err != nil {
 		return nil, credential.Change{}, err
 	}
 	defer place.Leave()
+	if err := r.o.Throttle.Bounded(ctx, r.o.DB, "new recovery codes", string(uid)); err != nil {
+		return nil, credential.Change{}, fmt.Errorf("making recovery codes: %w", err)
+	}
 	scheme, err := r.hasher.Blank()
 	if err != nil {
 		return nil, credential.Change{}, fmt.Errorf("making recovery codes: %w", err)

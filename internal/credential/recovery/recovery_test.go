@@ -31,6 +31,13 @@ func newRoom(h *credtest.House) *Recovery {
 	})
 }
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wants(t testing.TB, err error, kind *fault.Kind) *fault.Error {
 	t.Helper()
 	var f *fault.Error
@@ -339,4 +346,18 @@ func TestTicketOfAReplacedListIsWorthNothing(t *testing.T) {
 	made(t, h, r)
 	_, err = r.Proof(t.Context(), ticket)
 	wants(t, err, fault.WrongRecoveryCode)
+}
+
+// ASVS 2.4.1: a list takes ten hashes, and nobody needs a hundred of them.
+func TestOnePersonMakesAHundredListsInAQuarterOfAnHour(t *testing.T) {
+	h := credtest.Open(t, Schema)
+	r := newRoom(h)
+	for range throttle.NetworkFailures {
+		_, _, err := r.Make(t.Context(), amara, "app-1")
+		must(t, err)
+	}
+	_, _, err := r.Make(t.Context(), amara, "app-1")
+	wants(t, err, fault.TooManyAttempts)
+	_, _, err = r.Make(t.Context(), credtest.Owen, "app-2")
+	must(t, err)
 }
