@@ -84,6 +84,12 @@ func Roles(tx *db.Tx, uid care.UID) ([]Role, error) {
 	return all, nil
 }
 
+// Holds is an SQL condition: the person whose number one expression gives holds
+// the role whose id another gives.
+func Holds(uid, role string) string {
+	return `EXISTS (SELECT 1 FROM access_role r WHERE r.uid = ` + uid + ` AND r.id = ` + role + `)`
+}
+
 // RolesOf is an SQL expression for a text that ReadRoles reads: the roles of the
 // person whose number another expression gives. Whoever reads a row that leads
 // to a person has their roles by it in the same statement.

@@ -242,6 +242,22 @@ func ChooseRole(tx *db.Tx, id []byte, role string) error {
 	return nil
 }
 
+// ChooseHeldRole is ChooseRole for the live session of a token, if its person
+// holds the role: held is an SQL condition over OfPerson and $1, the role. It
+// returns the session, or nil if there is none or the role is not held.
+func ChooseHeldRole(tx *db.Tx, token, role, held string) (*Session, error) {
+	s, err := scan(tx.Row(`UPDATE session SET role = $1, role_at = $2
+		WHERE id = $3 AND ended_at = 0 AND idle_until > $2 AND until > $2 AND `+held+` RETURNING `+columns,
+		role, db.Micros(tx.Now()), keys.Hash(token)))
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remembering the role: %w", err)
+	}
+	return s, nil
+}
+
 // End ends one session. Ending it again changes nothing.
 func End(tx *db.Tx, id []byte, why string) error {
 	return end(tx, why, `id = $3`, id)

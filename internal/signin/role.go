@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -108,24 +109,50 @@ func (s *SignIn) postRole(w http.ResponseWriter, r *http.Request) {
 		s.Kit.Fault(w, r, err)
 		return
 	}
-	v, ok := s.visitor(w, r, form.Get("req"))
+	req, ok := s.requirement(w, r, form.Get("req"))
 	if !ok {
 		return
 	}
-	if !held(v.roles, form.Get("role")) {
-		s.rolePage(w, r, http.StatusUnprocessableEntity, form.Get("req"), form.Get("q"), v, []page.FieldError{
-			{Field: "role", Message: "Select the role that you want to use"},
-		})
-		return
-	}
-	err = s.DB.Write(r.Context(), func(tx *db.Tx) error {
-		return session.ChooseRole(tx, v.session.ID, form.Get("role"))
-	})
+	chosen, err := s.chooseRole(r, req, form.Get("role"))
 	if err != nil {
 		s.Kit.Fault(w, r, err)
 		return
 	}
-	page.SeeOther(w, r, v.req.ReturnTo)
+	if chosen {
+		page.SeeOther(w, r, req.ReturnTo)
+		return
+	}
+	if v, ok := s.visitor(w, r, form.Get("req")); ok {
+		s.rolePage(w, r, http.StatusUnprocessableEntity, form.Get("req"), form.Get("q"), v, []page.FieldError{
+			{Field: "role", Message: "Select the role that you want to use"},
+		})
+	}
+}
+
+// errUnmet undoes a choice in a session that does not meet the requirement.
+var errUnmet = errors.New("the session does not meet the requirement")
+
+// chooseRole remembers a role in the session of a request, in one statement. It
+// reports false, and has changed nothing, if there is no session that meets the
+// requirement or its person does not hold the role.
+func (s *SignIn) chooseRole(r *http.Request, req care.Requirement, role string) (bool, error) {
+	token := session.Token(r)
+	if token == "" || role == "" {
+		return false, nil
+	}
+	chosen := false
+	err := s.DB.Write(r.Context(), func(tx *db.Tx) error {
+		current, err := session.ChooseHeldRole(tx, token, role, access.Holds(session.OfPerson, "$1"))
+		chosen = current != nil && current.Satisfies(req)
+		if err == nil && current != nil && !chosen {
+			return errUnmet
+		}
+		return err
+	})
+	if errors.Is(err, errUnmet) {
+		return false, nil
+	}
+	return chosen && err == nil, err
 }
 
 func held(roles []access.Role, id string) bool {

@@ -140,6 +140,12 @@ func TestRolePageIsForThoseWhoAreSignedIn(t *testing.T) {
 	page := v.At
 	v.get("/signin/role?req=" + h.sealed(higher)).isAt("/signin")
 	v.get(page)
+	v.Post("/signin/role", pagetest.Fields("req", h.sealed(higher), "role", "555000200001"))
+	v.check().isAt("/signin")
+	if n := h.Count(`session WHERE role <> ''`); n != 0 {
+		t.Error("a session that does not meet what is asked got a role")
+	}
+	v.get(page)
 	h.Write(func(tx *db.Tx) error { return session.EndAll(tx, amara.UID, "signed out elsewhere") })
 	v.submit("/signin/role", "role", "555000200001").isAt("/signin")
 	if n := h.Count(`session WHERE role <> ''`); n != 0 {
