@@ -40,7 +40,9 @@ func (h *house) assertion(jti string, pairs ...any) string {
 		"iss": ncrs, "sub": ncrs, "aud": h.provider.Issuer() + "/access_token", "jti": jti, "exp": h.Now().Add(time.Minute).Unix(),
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		claims[pairs[i].(string)] = pairs[i+1]
+		if claims[pairs[i].(string)] = pairs[i+1]; pairs[i+1] == nil {
+			delete(claims, pairs[i].(string))
+		}
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {

@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -247,23 +248,63 @@ func TestAssertionsOfTheProfileStrictAtPAR(t *testing.T) {
 		"over a minute":      {ahead(61 * time.Second), http.StatusUnauthorized},
 		"5 minutes ago":      {[]any{"exp", h.Now().Add(-5 * time.Minute).Unix()}, http.StatusUnauthorized},
 		"a list":             {[]any{"aud", []string{issuer}}, http.StatusUnauthorized},
+		"a longer list":      {[]any{"aud", []string{issuer, "https://other.example"}}, http.StatusUnauthorized},
 		"the PAR endpoint":   {[]any{"aud", issuer + "/par"}, http.StatusUnauthorized},
 		"the token endpoint": {[]any{"aud", issuer + "/access_token"}, http.StatusUnauthorized},
 		"somebody else":      {[]any{"aud", "https://other.example"}, http.StatusUnauthorized},
+		"no aud":             {[]any{"aud", nil}, http.StatusUnauthorized},
 		"no sub":             {[]any{"sub", nil}, http.StatusUnauthorized},
+		"another sub":        {[]any{"sub", ers}, http.StatusUnauthorized},
+		"no iss":             {[]any{"iss", nil}, http.StatusUnauthorized},
+		"another iss":        {[]any{"iss", ers}, http.StatusUnauthorized},
 	} {
-		change := append([]any{"iss", strict, "sub", strict, "aud", issuer}, test.change...)
-		request := ask("client_id", strict, "code_challenge", challenge(), "code_challenge_method", "S256")
-		request.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		request.Set("client_assertion", h.assertion(rand.Text(), change...))
-		if a := h.post("/par", request); a.status != test.status {
+		request := h.pushedBy(test.change...)
+		if a := h.post("/par", request); a.status != test.status || (a.status != http.StatusCreated && object(t, a.body)["error"] != "invalid_client") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
-	request := ask("client_id", strict, "code_challenge", challenge(), "code_challenge_method", "S256")
-	if a := h.post("/par", request); a.status != http.StatusUnauthorized {
-		t.Errorf("no assertion: %d %s", a.status, a.body)
+}
+
+// The same module of the suite: what stands around the claims. The last of
+// them is good again, so that nothing else was the reason.
+func TestAssertionsThatProveNothingAtPAR(t *testing.T) {
+	h := open(t)
+	for _, test := range []struct {
+		name   string
+		spoil  func(request url.Values, head, claims, signature string)
+		status int
+	}{
+		{"no assertion", func(r url.Values, _, _, _ string) { r.Del("client_assertion"); r.Del("client_assertion_type") }, http.StatusUnauthorized},
+		{"no type", func(r url.Values, _, _, _ string) { r.Del("client_assertion_type") }, http.StatusUnauthorized},
+		{"another type", func(r url.Values, _, _, _ string) {
+			r.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer")
+		}, http.StatusUnauthorized},
+		{"alg none", func(r url.Values, _, claims, _ string) {
+			r.Set("client_assertion", base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))+"."+claims+".")
+		}, http.StatusUnauthorized},
+		{"the signature of another", func(r url.Values, head, claims, _ string) {
+			_, other, _ := strings.Cut(h.pushedBy().Get("client_assertion"), ".")
+			_, signature, _ := strings.Cut(other, ".")
+			r.Set("client_assertion", head+"."+claims+"."+signature)
+		}, http.StatusUnauthorized},
+		{"nothing wrong", func(url.Values, string, string, string) {}, http.StatusCreated},
+	} {
+		request := h.pushedBy()
+		parts := strings.Split(request.Get("client_assertion"), ".")
+		test.spoil(request, parts[0], parts[1], parts[2])
+		if a := h.post("/par", request); a.status != test.status || (a.status != http.StatusCreated && object(t, a.body)["error"] != "invalid_client") {
+			t.Errorf("%s: %d %s", test.name, a.status, a.body)
+		}
 	}
+}
+
+// pushedBy is a request of the strict relying party for /par, with its
+// assertion changed in those claims.
+func (h *house) pushedBy(pairs ...any) url.Values {
+	request := ask("client_id", strict, "code_challenge", challenge(), "code_challenge_method", "S256")
+	request.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	request.Set("client_assertion", h.assertion(rand.Text(), append([]any{"iss", strict, "sub", strict, "aud", h.provider.Issuer()}, pairs...)...))
+	return request
 }
 
 // OpenID Connect Core section 6.1 and RFC 9101 section 5: one object, by one
