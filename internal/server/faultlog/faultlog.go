@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"carekey.dev/carekey/internal/care"
@@ -103,12 +104,17 @@ func (l *Log) Record(o Occurrence) {
 // Dropped is how many occurrences found no room.
 func (l *Log) Dropped() uint64 { return l.dropped.Load() }
 
-// cut makes text that the database can hold, of at most most bytes.
+// cut makes text that the database can hold and that is one line on a terminal,
+// of at most most bytes. Anybody chooses a path and may read the reference out:
+// the service desk must not see their lines among ours (CWE-150).
 func cut(s string, most int) string {
 	clean := make([]rune, 0, min(len(s), most))
 	size := 0
 	for _, r := range s {
-		if r == 0 || r == utf8.RuneError {
+		switch {
+		case r == '\n': // between the causes of a cause
+			r = ' '
+		case !unicode.IsPrint(r) || r == utf8.RuneError:
 			r = '?'
 		}
 		if size += utf8.RuneLen(r); size > most {

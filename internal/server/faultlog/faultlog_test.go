@@ -98,6 +98,23 @@ func TestWhatTheDatabaseCannotHoldIsMadeHarmless(t *testing.T) {
 	})
 }
 
+// Whoever made the fault chose the path, and reads the reference out.
+func TestWhatIsExplainedIsOneLineOfText(t *testing.T) {
+	d := dbtest.Open(t, schemas...)
+	l := faultlog.New(d, slog.New(slog.DiscardHandler))
+	o := faultlog.Of(fault.New(fault.NotFound, errors.Join(errors.New("no\tpage"), errors.New("\u202eegap on"))))
+	o.Method, o.Path = "GET", "/\x1b[2J\x1b]0;title\a\u0085\u2028\n  person:        555000100103"
+	l.Record(o)
+	drain(l)
+	got, err := find(t, d, o.Ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Path != "/?[2J?]0;title???   person:        555000100103" || got.Cause != "page not found: no?page ?egap on" {
+		t.Errorf("path %q, cause %q", got.Path, got.Cause)
+	}
+}
+
 func TestFaultsAreForgottenAfterThirtyDays(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	d := dbtest.OpenAt(t, func() time.Time { return now }, schemas...)
