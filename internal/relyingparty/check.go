@@ -113,11 +113,16 @@ func (c *check) identity(rp RelyingParty) {
 	for _, f := range []struct{ name, value string }{
 		{"name", rp.Name}, {"short_name", rp.ShortName}, {"description", rp.Description}, {"config_name", rp.ConfigName}, {"team", rp.Team},
 	} {
-		if len(f.value) > longest || strings.ContainsFunc(f.value, unicode.IsControl) {
-			c.wrong(f.name, "%s: at most %d bytes on one line", f.name, longest)
+		if len(f.value) > longest || strings.ContainsFunc(f.value, invisible) {
+			c.wrong(f.name, "%s: at most %d bytes on one line, without marks that cannot be seen", f.name, longest)
 		}
 	}
 }
+
+// invisible reports whether a character shows nothing and yet does something to
+// those around it: people read the name of a service before they type a
+// password, and operators on a terminal.
+func invisible(r rune) bool { return !unicode.IsGraphic(r) }
 
 func (c *check) authentication(rp RelyingParty) {
 	c.oneOf("token_endpoint_auth_method", string(rp.AuthMethod), texts(AuthMethods())...)

@@ -93,6 +93,20 @@ func TestEachMistakeOfARegistrationIsNamedWithItsField(t *testing.T) {
 // OpenID Connect Core sections 3.1.2.1 and 6.2: no fragment in a redirect
 // address, but one in the address of a request object says which version lies
 // there.
+// What a supplier calls its service stands in sentences of ours.
+func TestANameHoldsNothingThatCannotBeSeen(t *testing.T) {
+	for name, good := range map[string]bool{
+		"e-Referral Service": true, "Ysbyty Gwynedd – Fferyllfa": true, "Dr\u00a0Shah’s Rota (№ 7)": true, "日本語 عربي": true,
+		"\u202eecivreS lanoitaN": false, "a\u200bb": false, "a\u2028b": false, "\u2066a\u2069": false, "a\x1b[2Jb": false, "a\u0085b": false, "a\ufeff": false,
+	} {
+		rp := relyingparty.RelyingParty{ClientID: "a", Name: name, RedirectURIs: []string{"https://a.example/"}}
+		rp.Complete()
+		if mistakes := relyingparty.Check(rp); (len(mistakes) == 0) != good {
+			t.Errorf("%+q: %v", name, mistakes)
+		}
+	}
+}
+
 func TestAFragmentIsForRequestObjectsAlone(t *testing.T) {
 	const uri = "https://one.example/request#47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 	for field, change := range map[string]func(*relyingparty.RelyingParty){

@@ -54,7 +54,7 @@ func Add(tx *db.Tx, actor, id, name string) error {
 	if !idForm.MatchString(id) {
 		return ErrID
 	}
-	if strings.TrimSpace(name) == "" || len(name) > longestName || strings.ContainsFunc(name, unicode.IsControl) {
+	if strings.TrimSpace(name) == "" || len(name) > longestName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 		return ErrName
 	}
 	n, err := tx.Exec(`INSERT INTO team (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`, id, name, db.Micros(tx.Now()))
