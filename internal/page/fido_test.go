@@ -234,12 +234,71 @@ func TestATouchThatNeverComes(t *testing.T) {
 func TestAPageThatStoodForTooLongGetsANewChallenge(t *testing.T) {
 	c := openCeremony(t)
 	chromium.Plug(t, c.tab, chromium.SecurityKey())
-	c.show(ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "1", 1)})
+	c.show(ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "0", 1)})
 	c.data = ceremonyData{Kind: "create", Options: creation}
 	c.press()
 	c.do(chromedp.WaitVisible(`form[data-options*="60000"] #fido`))
 	c.press()
 	has(t, fieldsOf(t, c.answer()), "attestationObject")
+}
+
+// TestAPageThatAFormMadeGetsANewChallenge without sending that form again.
+func TestAPageThatAFormMadeGetsANewChallenge(t *testing.T) {
+	c := openCeremony(t)
+	chromium.Plug(t, c.tab, chromium.SecurityKey())
+	c.h.mux.HandleFunc("POST /again", func(w http.ResponseWriter, r *http.Request) {
+		data := ceremonyData{Kind: "create", Options: strings.Replace(creation, "60000", "0", 1)}
+		c.h.pages.Render(w, r, http.StatusUnprocessableEntity, "ceremony", page.View{Title: "Try again", Journey: "sealed-journey", Data: data})
+	})
+	c.show(ceremonyData{Kind: "create", Options: creation})
+	c.do(evaluate(`document.forms[0].action = "/again"; document.forms[0].submit()`), chromedp.WaitVisible(`form[data-options*="\"timeout\":0,"] #fido`))
+	c.press()
+	c.do(chromedp.WaitVisible(`form[data-options*="60000"] #fido`))
+	c.press()
+	has(t, fieldsOf(t, c.answer()), "attestationObject")
+}
+
+// TestAnAnswerComesWithoutWhatWasSaidBefore: Firefox fills in again what the
+// script wrote before a person came back to the page.
+func TestAnAnswerComesWithoutWhatWasSaidBefore(t *testing.T) {
+	c := openCeremony(t)
+	key := chromium.Plug(t, c.tab, chromium.SecurityKey())
+	c.show(ceremonyData{Kind: "create", Options: creation})
+	c.do(evaluate(`document.forms[0].elements.error.value = "NotAllowedError"`))
+	c.press()
+	has(t, fieldsOf(t, c.answer()), "attestationObject")
+
+	key.Verify(false)
+	c.show(ceremonyData{Kind: "get", Options: assertion})
+	c.do(evaluate(`document.forms[0].elements.response.value = "{}"`))
+	c.press()
+	if form := c.answer(); form.Get("error") != "NotAllowedError" || form.Get("response") != "" {
+		t.Errorf("%v", form)
+	}
+}
+
+// TestARequestThatRanOutHasOneNameInAllBrowsers: Firefox calls it AbortError.
+func TestARequestThatRanOutHasOneNameInAllBrowsers(t *testing.T) {
+	for said, want := range map[string]string{
+		"NotAllowedError": "TimeoutError", "AbortError": "TimeoutError", "NotReadableError": "NotReadableError",
+	} {
+		c := openCeremony(t)
+		c.inNewPages(`let hours = 0
+			performance.now = () => 3600000 * hours++
+			navigator.credentials.get = () => Promise.reject(new DOMException("over", "` + said + `"))`)
+		c.show(ceremonyData{Kind: "get", Options: assertion})
+		c.press()
+		if form := c.answer(); form.Get("error") != want {
+			t.Errorf("%s: %v", said, form)
+		}
+	}
+}
+
+func evaluate(script string) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[any](script+"; true"))
+		return chromedp.Void{}, err
+	}
 }
 
 // TestAPageThatBeganByItselfWaitsForTheButton where the browser wants a person

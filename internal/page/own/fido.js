@@ -25,7 +25,8 @@ export async function watchCeremony(form) {
     const publicKey = decoded(JSON.parse(form.dataset.options))
     const began = performance.now()
     // Nobody should type a PIN for a challenge that is over: the page gets another.
-    if (how === 'button' && Date.now() - shown >= publicKey.timeout) return location.reload()
+    // A reload would send again what the last try said, where that made the page.
+    if (how === 'button' && Date.now() - shown >= publicKey.timeout) return location.replace(fresh())
     busy(how !== 'conditional')
     try {
       const request = { publicKey, signal: mine.signal }
@@ -43,8 +44,10 @@ export async function watchCeremony(form) {
     if (how === 'conditional') return // nobody pressed anything: the button is still there
     // A browser that wants a person to press first refuses at once.
     if (how === 'auto' && error.name === 'NotAllowedError' && took < 1000) return
-    // For privacy, cancelling and running out of time have one name.
-    const late = error.name === 'NotAllowedError' && timeout && took >= timeout - 1000
+    // For privacy, cancelling and running out of time have one name. (Firefox's is
+    // AbortError.)
+    const ended = error.name === 'NotAllowedError' || error.name === 'AbortError'
+    const late = ended && timeout && took >= timeout - 1000
     send('error', late ? 'TimeoutError' : String(error.name))
   }
 
@@ -53,7 +56,13 @@ export async function watchCeremony(form) {
     waiting.textContent = on ? words : ''
   }
 
+  function fresh() {
+    return `${form.action}?j=${encodeURIComponent(form.elements.j.value)}`
+  }
+
   function send(name, value) {
+    // Firefox keeps what a script wrote into a page that is come back to.
+    form.elements.response.value = form.elements.error.value = ''
     form.elements[name].value = value
     busy(true)
     form.submit()
