@@ -14,8 +14,8 @@ func fido(number int, name, title, sentence, next, desk string) *Kind {
 // What the browser says about a security key, Windows Hello or a passkey.
 var (
 	FIDOCancelled = fido(316, "key cancelled", "You did not finish with your key",
-		"The window for your key was closed, or the key was not used in time.",
-		"Try again. When your browser asks, use your key, your finger, your face or your PIN.",
+		"The window for your key was closed, or your key did not answer.",
+		"Try again. When your browser asks, use your key, your finger, your face or your PIN. If it happens each time, use another key or another type.",
 		"The browser ended the request (NotAllowedError): cancelled, not answered, or no registered key was there. Browsers do not say which. If it happens each time, the key is not registered for this person or not on this computer.")
 	FIDOTimedOut = fido(317, "key timed out", "You ran out of time",
 		"Your key was not used within five minutes.",
@@ -27,8 +27,8 @@ var (
 		"The key holds a credential that is registered, for this person or for another. For another key of the same type, use that one; a key of somebody else has to be removed from their profile first.")
 	FIDONoPIN = fido(319, "key without PIN", "Your key has no PIN yet",
 		"Your key cannot check that it is you, because no PIN or fingerprint is set on it.",
-		"Set a PIN on the key first: on Windows under Settings, Accounts, Sign-in options, Security key. Then try again.",
-		"The browser found no key that can verify its user or keep the credential (ConstraintError): the key has no PIN, no fingerprint, or no room. Setting a PIN needs no administrator.")
+		"Set a PIN on the key first: on Windows under Settings, Accounts, Sign-in options, Security key. Then try again. A key that takes no PIN is too old: use another one.",
+		"The browser found no key that can verify its user or keep the credential (ConstraintError): the key has no PIN, no fingerprint, or no room, or it knows U2F alone. Setting a PIN needs no administrator.")
 	FIDOWrongDevice = fido(350, "wrong kind of key", "That is another kind of key",
 		"What you used is not the kind of key that you chose.",
 		"For a security key, use one that you plug in or hold to the reader. For Windows Hello, use this computer's own PIN, finger or face. Or choose another type.",
