@@ -36,6 +36,8 @@ type held struct {
 	// App: it has a password and recovery codes. Key: it has a name and a level
 	// of its own. Both can be replaced here.
 	App, Key bool
+	// Barred: its model is not accepted now.
+	Barred bool
 	// Last: no other can sign in, so its holder cannot remove it.
 	Last bool
 	Rows []page.Row
@@ -59,6 +61,7 @@ func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, erro
 	var records []credential.Record
 	var keys []fido.Key
 	var left int
+	var usable func(credential.Record) bool
 	err := a.DB.Read(ctx, func(tx *db.Tx) error {
 		var err error
 		if records, err = credential.Of(tx, v.person.UID); err != nil {
@@ -67,13 +70,16 @@ func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, erro
 		if keys, err = fido.Of(tx, v.person.UID); err != nil {
 			return err
 		}
+		if usable, err = a.Gate.Usable(tx, v.person.UID); err != nil {
+			return err
+		}
 		left, err = recovery.Left(tx, v.person.UID)
 		return err
 	})
 	if err != nil {
 		return authenticatorsData{}, err
 	}
-	data := listed(records, v.session.AuthenticatorID)
+	data := listed(records, v.session.AuthenticatorID, usable)
 	for i, h := range data.Held {
 		if n := slices.IndexFunc(keys, func(k fido.Key) bool { return k.AuthenticatorID == h.ID }); n >= 0 {
 			h.known = keys[n]
@@ -83,13 +89,14 @@ func (a *Account) listOf(ctx context.Context, v visit) (authenticatorsData, erro
 	return data, nil
 }
 
-// listed makes the list from the records and the one signed in with.
-func listed(records []credential.Record, here string) authenticatorsData {
+// listed makes the list from the records, the one signed in with, and which can
+// sign in.
+func listed(records []credential.Record, here string, usable func(credential.Record) bool) authenticatorsData {
 	var data authenticatorsData
-	usable := 0
+	left := 0
 	for _, record := range records {
-		if record.Usable() {
-			usable++
+		if usable(record) {
+			left++
 		}
 	}
 	for _, record := range records {
@@ -97,10 +104,11 @@ func listed(records []credential.Record, here string) authenticatorsData {
 			Record: record, Type: record.Method.TypeLabel(), Noun: nouns[record.Method], Here: record.ID == here,
 			App: record.Method == care.AuthenticatorApp, Key: key(record.Method),
 		}
-		h.Last = usable == 0 || usable == 1 && record.Usable()
+		h.Last = left == 0 || left == 1 && usable(record)
+		h.Barred = record.Usable() && !usable(record)
 		data.Held = append(data.Held, h)
 	}
-	data.Only = usable == 1
+	data.Only = left == 1
 	return data
 }
 
@@ -157,6 +165,8 @@ func (a *Account) condition(h held) string {
 		return fmt.Sprintf("Suspended on %s: nobody can sign in with it", a.Kit.DateTime(h.SuspendedAt))
 	case !h.DisabledAt.IsZero():
 		return fmt.Sprintf("Switched off on %s after too many wrong tries", a.Kit.DateTime(h.DisabledAt))
+	case h.Barred:
+		return "Its model is no longer accepted: nobody can sign in with it. Ask your Registration Authority for another one"
 	case h.Here:
 		return "Ready to use. You are signed in with it now"
 	}

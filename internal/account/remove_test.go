@@ -11,6 +11,7 @@ import (
 	"carekey.dev/carekey/internal/credential"
 	"carekey.dev/carekey/internal/credential/fido/fidotest"
 	"carekey.dev/carekey/internal/db"
+	"carekey.dev/carekey/internal/fault"
 	"carekey.dev/carekey/internal/gate"
 	"carekey.dev/carekey/internal/gate/gatetest"
 	"carekey.dev/carekey/internal/outbox"
@@ -45,6 +46,20 @@ func TestAuthenticatorIsRemovedAfterAFreshSignIn(t *testing.T) { // decision 3; 
 	if mail := h.Mail(amaraMail, outbox.AuthenticatorRemoved); !strings.Contains(mail.Text, "Security key “Lanyard” was removed") {
 		t.Errorf("the mail says\n%s", mail.Text)
 	}
+}
+
+func TestTheListSaysWhichModelIsNoLongerAccepted(t *testing.T) { // decision 3; N22
+	h := newHouse(t)
+	h.Clock.Later(time.Minute) // the phone is her first
+	h.Key(gatetest.Who{UID: amara, Email: amaraMail}, care.SecurityKey, fidotest.New(gatetest.Base))
+	b := h.browser()
+	if b.get(pathAuthenticators); strings.Contains(b.Page, "no longer accepted") || strings.Contains(b.Page, "This is the only authenticator") {
+		t.Error("the list says that something is wrong")
+	}
+	h.Revoke()
+	b.get(pathAuthenticators).sees(http.StatusOK, "Its model is no longer accepted: nobody can sign in with it",
+		"This is the only authenticator that you can sign in with, so you cannot remove it yourself")
+	b.get(pathAuthenticators+"/remove?id="+h.record(amara).ID).sees(fault.LastAuthenticator.Status, fault.LastAuthenticator.Title)
 }
 
 func TestFormToRemoveThatWaitedTooLongAsksForASignIn(t *testing.T) {

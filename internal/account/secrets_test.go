@@ -39,7 +39,7 @@ func TestListCountsWhatCanStillSignIn(t *testing.T) {
 		records []credential.Record
 		only    bool
 	}{{nil, false}, {[]credential.Record{one}, true}, {[]credential.Record{one, lost}, true}, {[]credential.Record{one, two}, false}, {[]credential.Record{lost}, false}} {
-		if got := listed(test.records, "1"); got.Only != test.only || len(got.Held) != len(test.records) {
+		if got := listed(test.records, "1", credential.Record.Usable); got.Only != test.only || len(got.Held) != len(test.records) {
 			t.Errorf("listed(%v) = %+v", test.records, got)
 		}
 	}

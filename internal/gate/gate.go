@@ -47,6 +47,9 @@ type Options struct {
 	// PerMethod is how many authenticators of one type a person may hold
 	// (seed 0: one of each type).
 	PerMethod int
+	// Barred returns those of a person's authenticators that can sign in no more
+	// although nobody suspended them; nil: there are none such.
+	Barred func(tx *db.Tx, uid care.UID) ([]string, error)
 	// Demo allows authenticators from a world file (dev mode only).
 	Demo   bool
 	Random io.Reader

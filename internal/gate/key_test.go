@@ -58,6 +58,23 @@ func TestAKeyWithoutItsUserVerifiedOpensNothing(t *testing.T) {
 	})
 }
 
+// TestAKeyOfARevokedModelIsNothingToSignInWith: whoever has another may remove
+// the key, and not the other (decision 3).
+func TestAKeyOfARevokedModelIsNothingToSignInWith(t *testing.T) {
+	gatetest.Each(t, func(t *testing.T, r *gatetest.Rig) {
+		phone := r.Held(amara.UID)[0].ID
+		key := r.Key(gatetest.Amara, care.SecurityKey, fidotest.New(gatetest.Base)).ID
+		in := r.SignIn(amara)
+		r.Revoke()
+		if err := r.Gate.Remove(t.Context(), &in.Session, phone); !fault.Has(err, fault.LastAuthenticator) {
+			t.Errorf("the phone: %v", err)
+		}
+		if err := r.Gate.Remove(t.Context(), &in.Session, key); err != nil {
+			t.Errorf("the key: %v", err)
+		}
+	})
+}
+
 // TestAKeyBoundBySessionCountsForThatSession: record 0050, and it binds no more
 // by itself than it counts for.
 func TestAKeyBoundBySessionCountsForThatSession(t *testing.T) {

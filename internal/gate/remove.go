@@ -25,6 +25,18 @@ func (g *Gate) Limit(method care.Method) int {
 	return g.o.PerMethod
 }
 
+// Usable returns which of a person's authenticators can sign in.
+func (g *Gate) Usable(tx *db.Tx, uid care.UID) (func(credential.Record) bool, error) {
+	if g.o.Barred == nil {
+		return credential.Record.Usable, nil
+	}
+	barred, err := g.o.Barred(tx, uid)
+	if err != nil {
+		return nil, fmt.Errorf("reading which authenticators can sign in: %w", err)
+	}
+	return func(r credential.Record) bool { return r.Usable() && !slices.Contains(barred, r.ID) }, nil
+}
+
 // Remove deletes a person's own authenticator, by a session that began a short
 // while ago (decision 3; ASVS 7.5.1), ends the sessions that it opened and tells
 // the person (N22). It never takes the last one that can sign in: whoever wants
@@ -54,7 +66,11 @@ func (g *Gate) Remove(ctx context.Context, s *session.Session, authenticatorID s
 		if i < 0 {
 			return fault.New(fault.NoAuthenticator, nil)
 		}
-		if !slices.ContainsFunc(held, func(r credential.Record) bool { return r.ID != authenticatorID && r.Usable() }) {
+		usable, err := g.Usable(tx, s.UID)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(held, func(r credential.Record) bool { return r.ID != authenticatorID && usable(r) }) {
 			return fault.New(fault.LastAuthenticator, nil)
 		}
 		if err := g.o.Binder.Remove(tx, authenticatorID); err != nil {

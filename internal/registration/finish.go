@@ -87,12 +87,11 @@ func (g *Registration) finish(w http.ResponseWriter, r *http.Request, t trip) {
 	if t.State.By == byLink {
 		// The RA has seen the person: the new device takes the place of one that
 		// they have (N10: after a disable only binding again helps).
-		_, held, err := g.holder(r.Context(), t.State.UID)
-		if err != nil {
+		var err error
+		if t.State.Replaces, err = g.replaces(r.Context(), t); err != nil {
 			g.Kit.Fault(w, r, err)
 			return
 		}
-		t.State.Replaces = g.replaces(t, held)
 	}
 	record, err := g.bind(r, t)
 	if err != nil {
@@ -152,24 +151,37 @@ func (g *Registration) enrolment(t trip) (credential.Enrolment, error) {
 }
 
 // replaces is the record that goes when the new one comes, or "".
-func (g *Registration) replaces(t trip, held []credential.Record) string {
-	if t.State.By == byLink {
-		return replaced(held, t.State.Method, g.Gate.Limit(t.State.Method))
+func (g *Registration) replaces(ctx context.Context, t trip) (string, error) {
+	if t.State.By != byLink {
+		return t.State.Replaces, nil
 	}
-	return t.State.Replaces
+	var held []credential.Record
+	var usable func(credential.Record) bool
+	err := g.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		if held, err = credential.Of(tx, t.State.UID); err != nil {
+			return err
+		}
+		usable, err = g.Gate.Usable(tx, t.State.UID)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return replaced(held, usable, t.State.Method, g.Gate.Limit(t.State.Method)), nil
 }
 
 // replaced is the record of a type that a new one by link replaces, or "": one
 // that can sign in no more, or, where there is no room for another, the one that
 // was not used for the longest time.
-func replaced(held []credential.Record, method care.Method, limit int) string {
+func replaced(held []credential.Record, usable func(credential.Record) bool, method care.Method, limit int) string {
 	var same []credential.Record
 	for _, r := range held {
 		if r.Method == method {
 			same = append(same, r)
 		}
 	}
-	if i := slices.IndexFunc(same, func(r credential.Record) bool { return !r.Usable() }); i >= 0 {
+	if i := slices.IndexFunc(same, func(r credential.Record) bool { return !usable(r) }); i >= 0 {
 		return same[i].ID
 	}
 	if len(same) < limit {

@@ -40,13 +40,18 @@ func (g *Registration) key(w http.ResponseWriter, r *http.Request) {
 // keyPage asks for the key. Each time it is shown it has a challenge of its own,
 // which lives 5 minutes, so that a reload is another try.
 func (g *Registration) keyPage(w http.ResponseWriter, r *http.Request, t trip, sealed string, typed url.Values, mistakes ...page.FieldError) {
-	p, held, err := g.holder(r.Context(), t.State.UID)
+	p, _, err := g.holder(r.Context(), t.State.UID)
+	if err != nil {
+		g.Kit.Fault(w, r, err)
+		return
+	}
+	replaces, err := g.replaces(r.Context(), t)
 	if err != nil {
 		g.Kit.Fault(w, r, err)
 		return
 	}
 	c, err := g.FIDO.BeginRegistration(r.Context(), fido.Holder{
-		UID: t.State.UID, Name: p.DisplayName(), Address: t.State.Address, Replaces: g.replaces(t, held),
+		UID: t.State.UID, Name: p.DisplayName(), Address: t.State.Address, Replaces: replaces,
 	}, t.State.Method, bound(r, t))
 	if err != nil {
 		g.stop(w, r, t, err)

@@ -86,6 +86,7 @@ func TestWhatALinkReplaces(t *testing.T) {
 		return r
 	}
 	app := credential.Record{ID: "app", Method: care.AuthenticatorApp}
+	usable := func(r credential.Record) bool { return r.Usable() && r.ID != "revoked" }
 	for name, c := range map[string]struct {
 		held  []credential.Record
 		limit int
@@ -96,10 +97,11 @@ func TestWhatALinkReplaces(t *testing.T) {
 		"the only one":       {[]credential.Record{app, key("a", 5, false)}, 1, "a"},
 		"room for another":   {[]credential.Record{key("a", 5, false)}, 2, ""},
 		"a lost one":         {[]credential.Record{key("a", 5, false), key("b", 9, true)}, 3, "b"},
+		"of a bad model":     {[]credential.Record{key("a", 5, false), key("revoked", 9, false)}, 3, "revoked"},
 		"no room":            {[]credential.Record{key("a", 5, false), key("b", 3, false)}, 2, "b"},
 		"no room, never one": {[]credential.Record{key("a", 5, false), key("b", 0, false)}, 2, "b"},
 	} {
-		if got := replaced(c.held, care.SecurityKey, c.limit); got != c.want {
+		if got := replaced(c.held, usable, care.SecurityKey, c.limit); got != c.want {
 			t.Errorf("%s: replaces %q, want %q", name, got, c.want)
 		}
 	}

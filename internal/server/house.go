@@ -137,6 +137,7 @@ func (h *House) furnish(ctx context.Context) error {
 		DB: h.DB, Ring: h.Ring, Opener: opener, Binder: credential.NewBinder(), Outbox: h.Outbox,
 		Link: h.Config.Link, Demo: h.Config.Dev, Random: h.Random, Log: h.Log,
 		PerMethod: h.Config.PerType,
+		Barred:    func(tx *db.Tx, uid care.UID) ([]string, error) { return h.FIDO.Barred(tx, uid) },
 	})
 	roots, err := attestationRoots(h.Config.FIDO.RootsFile)
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"carekey.dev/carekey/internal/care"
 	"carekey.dev/carekey/internal/credential/fido/metadata"
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/fault"
 )
 
@@ -34,6 +36,26 @@ func (f *FIDO) judge(ctx context.Context, r *row, a metadata.Attestation) (why s
 		return whySynced, nil
 	}
 	return v.Why, nil
+}
+
+// Barred returns those of a person's keys that can sign in no more although
+// nobody suspended them: their models are not accepted now.
+func (f *FIDO) Barred(tx *db.Tx, uid care.UID) ([]string, error) {
+	held, err := rowsOf(tx, uid)
+	if err != nil {
+		return nil, err
+	}
+	var barred []string
+	for _, r := range held {
+		status, err := f.models.Status(tx, r.Provenance)
+		if err != nil {
+			return nil, err
+		}
+		if f.admits(r, status) != nil {
+			barred = append(barred, r.AuthenticatorID)
+		}
+	}
+	return barred, nil
 }
 
 // admits judges a key whose attestation was judged: at its registration, and

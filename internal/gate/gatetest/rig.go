@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io/fs"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,9 +70,10 @@ type Rig struct {
 	Recovery *recovery.Recovery
 	FIDO     *fido.FIDO
 
-	t     testing.TB
-	mails chan outbox.Mail
-	kept  []outbox.Mail // delivered, and not asked for yet
+	t      testing.TB
+	mails  chan outbox.Mail
+	kept   []outbox.Mail // delivered, and not asked for yet
+	models fidotest.Models
 }
 
 // Clock is the time of every node.
@@ -142,7 +144,7 @@ func Nodes(t *testing.T, n int) []*Rig {
 // New returns one node on a database.
 func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 	t.Helper()
-	r := &Rig{t: t, DB: d, Clock: clock, Ring: keys.NewRing(keys.Root{9}), mails: make(chan outbox.Mail, 100)}
+	r := &Rig{t: t, DB: d, Clock: clock, Ring: keys.NewRing(keys.Root{9}), mails: make(chan outbox.Mail, 100), models: fidotest.Known()}
 	r.Throttle = throttle.New(r.Ring, throttle.Limits{})
 	var err error
 	r.Outbox, err = outbox.New(d, r.Ring, outbox.Options{
@@ -164,7 +166,7 @@ func New(t testing.TB, d *db.DB, clock *Clock) *Rig {
 	})
 	r.FIDO = fido.New(fido.Options{
 		DB: d, Ring: r.Ring, Random: rand.Reader, RPID: "id.example.nhs.uk", RPName: "Care Identity", Origins: []string{Base},
-		Models: fidotest.Known(), Suspend: r.Gate.Doubt,
+		Models: r.models, Suspend: r.Gate.Doubt,
 	})
 	return r
 }
@@ -175,8 +177,12 @@ func (r *Rig) GateOf(perMethod int) *gate.Gate {
 	return gate.New(gate.Options{
 		DB: r.DB, Ring: r.Ring, Opener: r.Opener, Binder: credential.NewBinder(), Outbox: r.Outbox, Demo: true, Random: rand.Reader,
 		Link: func(path string) string { return Base + path }, PerMethod: perMethod,
+		Barred: func(tx *db.Tx, uid care.UID) ([]string, error) { return r.FIDO.Barred(tx, uid) },
 	})
 }
+
+// Revoke reports the model of every attested key.
+func (r *Rig) Revoke() { maps.Copy(r.models, fidotest.Revoked()) }
 
 // Fill makes the three people and their authenticators.
 func (r *Rig) Fill() {
