@@ -192,7 +192,7 @@ func (s *fidoShowCommand) print(c *console, out shown) error {
 	}
 	c.printf("Number %d, imported %s UTC, %s: the next one comes by %s.\n", out.No, moment(out.ImportedAt), state, out.NextUpdate.Format(time.DateOnly))
 	c.printf("Signed by %s; revocation %s.\n", out.Signer, revocation)
-	c.printf("%d models, %d entries of other authenticators, %d of which something could not be read.\n", out.Standing.Models, out.Others, len(out.Unread))
+	c.printf("%d models, %d entries of other authenticators, %d entries of which something could not be read.\n", out.Standing.Models, out.Others, len(out.Unread))
 	for _, why := range out.Unread {
 		c.printf("  %s\n", why)
 	}

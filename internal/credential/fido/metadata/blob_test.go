@@ -88,6 +88,34 @@ func TestFileIsBelievedOnlyFromThePublisher(t *testing.T) {
 	}
 }
 
+// TestAFileThatGoesOnToAnOlderRoot, as the FIDO Alliance's does since it moved to
+// Root R46, ends at the first that is trusted: it needs no list beyond that.
+func TestAFileThatGoesOnToAnOlderRoot(t *testing.T) {
+	p, older := metadatatest.NewPublisher(t, "mds.example"), metadatatest.NewPublisher(t, "mds.example")
+	crossed := metadatatest.SignFor(t, &x509.Certificate{
+		Subject: p.Root.Certificate.Subject, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		CRLDistributionPoints: []string{"http://crl.example/older.crl"},
+	}, p.Root.Key, older.Root)
+	chain := []string{metadatatest.Base64(p.Signer.Certificate), metadatatest.Base64(p.Issuer.Certificate), metadatatest.Base64(crossed.Certificate)}
+	file := p.Write(metadatatest.File{No: 7, NextUpdate: "2026-04-01", Entries: []map[string]any{}, NoChain: true, Header: map[string]any{"x5c": chain}})
+	own := p.Lists(today.AddDate(0, 0, -1), today.AddDate(0, 0, 7))
+	more := slices.Concat(own, older.Lists(today.AddDate(0, 0, -1), today.AddDate(0, 0, 7)))
+	for name, c := range map[string]struct {
+		anchors []*x509.Certificate
+		lists   []*x509.RevocationList
+		want    error
+	}{
+		"both roots":                      {[]*x509.Certificate{older.Root.Certificate, p.Root.Certificate}, own, nil},
+		"the older one":                   {[]*x509.Certificate{older.Root.Certificate}, more, nil},
+		"the older one, without its list": {[]*x509.Certificate{older.Root.Certificate}, own, metadata.ErrRevocation},
+	} {
+		b, err := metadata.Verify(file, metadata.Trust{Anchors: c.anchors, Lists: c.lists}, today)
+		if !errors.Is(err, c.want) || (c.want == nil) != b.RevocationChecked {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
+	}
+}
+
 // TestPublisherIsTheOneNamed: the root behind the FIDO Alliance's certificate
 // certifies any web site. (Here it is replaced by a test root.)
 func TestPublisherIsTheOneNamed(t *testing.T) {
