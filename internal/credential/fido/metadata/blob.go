@@ -142,7 +142,7 @@ func (b *Blob) verify(parsed *jose.JSONWebSignature, anchors []*x509.Certificate
 // signed it (MDS3 section 3.2, step 4).
 func bare(parsed *jose.JSONWebSignature, anchors []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
 	for _, a := range anchors {
-		if now.Before(a.NotBefore) || now.After(a.NotAfter) {
+		if !inForce(a, now) {
 			continue
 		}
 		if _, err := parsed.Verify(a.PublicKey); err == nil {

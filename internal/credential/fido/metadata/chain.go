@@ -72,16 +72,20 @@ func authority(root *x509.Certificate) *x509.Certificate {
 // signed itself needs no path.
 func anchors(leaf *x509.Certificate, roots []*x509.Certificate, now time.Time) []*x509.Certificate {
 	key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+	if !ok || !inForce(leaf, now) {
 		return nil
 	}
 	var own []*x509.Certificate
 	for _, r := range roots {
-		if bytes.Equal(r.RawSubject, leaf.RawSubject) && key.Equal(r.PublicKey) && !now.Before(r.NotBefore) && !now.After(r.NotAfter) {
+		if bytes.Equal(r.RawSubject, leaf.RawSubject) && key.Equal(r.PublicKey) && inForce(r, now) {
 			own = append(own, r)
 		}
 	}
 	return own
+}
+
+func inForce(c *x509.Certificate, now time.Time) bool {
+	return !now.Before(c.NotBefore) && !now.After(c.NotAfter)
 }
 
 func keyIdentifier(bits []byte) string {

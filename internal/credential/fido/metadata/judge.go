@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/uuid"
@@ -56,6 +57,7 @@ const (
 	whyFormat   = "Your device proves its model in a way that is not understood here."
 	whyUnknown  = "The model of your device is not known here."
 	whyChain    = "Your device could not show that it is the model that it says it is."
+	whyExpired  = "The certificate by which your device shows its model is out of date."
 	whySoftware = "This model keeps its keys in software, where they could be copied."
 	whyMovable  = "Your device could not show that the key was made in it and stays there."
 )
@@ -72,7 +74,7 @@ func (s *Store) Judge(ctx context.Context, a Attestation) (Verdict, error) {
 	if id != uuid.Nil {
 		v.AAGUID = id.String()
 	}
-	path, why, err := statement(a)
+	path, why, err := statement(a, s.o.DB.Now())
 	if err == nil && v.Format == formatU2F && v.AAGUID != "" {
 		err = errors.New("U2F signs no AAGUID") // whoever adds one could choose it
 	}
@@ -219,7 +221,7 @@ func keyIdentifiers(c *x509.Certificate) []string {
 // statement verifies an attestation statement by the rules of its format and
 // returns the certificates that it came with, the attesting one first. None and
 // a reason: nobody but the authenticator itself stands behind it.
-func statement(a Attestation) (path []*x509.Certificate, why string, err error) {
+func statement(a Attestation, now time.Time) (path []*x509.Certificate, why string, err error) {
 	switch a.Object.Format {
 	case "none":
 		// Its statement is an empty map (WebAuthn section 8.7).
@@ -237,6 +239,11 @@ func statement(a Attestation) (path []*x509.Certificate, why string, err error) 
 		_, certified := a.Object.AttStatement["x5c"]
 		if certified {
 			path, err = certificates(a) // before anything is verified by one of them
+		}
+		if slices.ContainsFunc(path, func(c *x509.Certificate) bool { return !inForce(c, now) }) {
+			// The library refuses these. They are no mistake of a key: as in the other
+			// formats, they chain to nothing.
+			return nil, whyExpired, nil
 		}
 		if err == nil {
 			err = a.Object.VerifyAttestation(a.ClientDataHash, nil, protocol.AttestationPolicy{}, protocol.SignaturePolicy{})

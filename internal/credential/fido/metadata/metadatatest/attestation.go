@@ -135,13 +135,13 @@ func (m *Maker) PackedUnnamed(r Registration) []byte {
 
 func (m *Maker) packed(r Registration, named uuid.UUID) []byte {
 	m.t.Helper()
-	return m.PackedBy(r, Sign(m.t, attestor(named), m.Issuer))
+	return m.PackedBy(r, m.device(attestor(named), nil, m.Issuer))
 }
 
 // Batch returns the certificate of a batch of a model.
 func (m *Maker) Batch(model uuid.UUID) Pair {
 	m.t.Helper()
-	return Sign(m.t, attestor(model), m.Issuer)
+	return m.device(attestor(model), nil, m.Issuer)
 }
 
 // PackedBy is Packed by a certificate that is there.
@@ -174,7 +174,7 @@ func (m *Maker) PackedByRSA(r Registration, bits int) []byte {
 func (m *Maker) U2F(r Registration) ([]byte, Pair) {
 	m.t.Helper()
 	r.AAGUID = uuid.Nil
-	by := Sign(m.t, attestor(uuid.Nil), m.Root)
+	by := m.device(attestor(uuid.Nil), nil, m.Root)
 	x, y := r.point(m.t)
 	party := sha256.Sum256([]byte(r.RPID))
 	text := slices.Concat([]byte{0}, party[:], r.ClientDataHash, r.CredentialID, []byte{4}, x, y)

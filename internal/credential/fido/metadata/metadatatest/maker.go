@@ -34,6 +34,9 @@ type Pair struct {
 type Maker struct {
 	t            testing.TB
 	Root, Issuer Pair
+	// Until is when the certificates of its authenticators end, if not as late as
+	// its own.
+	Until time.Time
 }
 
 // NewMaker returns a maker.
@@ -43,6 +46,18 @@ func NewMaker(t testing.TB, name string) *Maker {
 	m.Root = Sign(t, authority(name+" root"), Pair{})
 	m.Issuer = Sign(t, authority(name+" issuer"), m.Root)
 	return m
+}
+
+// device signs a certificate of an authenticator.
+func (m *Maker) device(c *x509.Certificate, key crypto.Signer, by Pair) Pair {
+	m.t.Helper()
+	if !m.Until.IsZero() {
+		c.NotBefore, c.NotAfter = from, m.Until
+	}
+	if key == nil {
+		return Sign(m.t, c, by)
+	}
+	return SignFor(m.t, c, key, by)
 }
 
 func authority(name string) *x509.Certificate {

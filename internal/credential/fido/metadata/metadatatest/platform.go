@@ -30,7 +30,7 @@ func (m *Maker) TPMOf(r Registration, attributes tpm2.TPMAObject) []byte {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	aik := SignFor(m.t, &x509.Certificate{
+	aik := m.device(&x509.Certificate{
 		BasicConstraintsValid: true, UnknownExtKeyUsage: []asn1.ObjectIdentifier{{2, 23, 133, 8, 3}},
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: tpmName()}},
 	}, key, m.Issuer)
@@ -74,7 +74,7 @@ func tpmName() []byte {
 func (m *Maker) Apple(r Registration) []byte {
 	m.t.Helper()
 	nonce := sha256.Sum256(r.signed(m.t))
-	leaf := SignFor(m.t, &x509.Certificate{
+	leaf := m.device(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "credential"}, BasicConstraintsValid: true,
 		ExtraExtensions: []pkix.Extension{{
 			Id: asn1.ObjectIdentifier{1, 2, 840, 113635, 100, 8, 2},
@@ -131,7 +131,7 @@ func (a Android) Description() []byte {
 // Android returns an Android key attestation (WebAuthn section 8.4).
 func (m *Maker) Android(r Registration, says Android) []byte {
 	m.t.Helper()
-	return m.android(r, SignFor(m.t, says.describes(), r.Key, m.Issuer), m.Issuer)
+	return m.android(r, m.device(says.describes(), r.Key, m.Issuer), m.Issuer)
 }
 
 // AndroidBelow is Android by somebody whose device keeps a key that may sign
