@@ -90,6 +90,14 @@ func Holds(uid, role string) string {
 	return `EXISTS (SELECT 1 FROM access_role r WHERE r.uid = ` + uid + ` AND r.id = ` + role + `)`
 }
 
+// Held reports whether the person holds the role.
+func Held(tx *db.Tx, uid care.UID, id string) (held bool, err error) {
+	if err := tx.Row(`SELECT CASE WHEN `+Holds("$1", "$2")+` THEN 1 ELSE 0 END`, uid, id).Scan(&held); err != nil {
+		return false, fmt.Errorf("looking for role %s of %s: %w", id, uid, err)
+	}
+	return held, nil
+}
+
 // RolesOf is an SQL expression for a text that ReadRoles reads: the roles of the
 // person whose number another expression gives. Whoever reads a row that leads
 // to a person has their roles by it in the same statement.

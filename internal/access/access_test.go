@@ -95,6 +95,28 @@ func TestRolesBesideARowAreTheSame(t *testing.T) {
 	})
 }
 
+func TestARoleIsHeldByItsPersonAlone(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		stored(t, d)
+		for _, c := range []struct {
+			uid  care.UID
+			id   string
+			want bool
+		}{{ravi, "1", true}, {ravi, "2", true}, {ravi, "3", false}, {ravi, "", false}, {"555000100999", "1", false}} {
+			err := d.Read(t.Context(), func(tx *db.Tx) error {
+				held, err := access.Held(tx, c.uid, c.id)
+				if held != c.want {
+					t.Errorf("%s, %q: %t, want %t", c.uid, c.id, held, c.want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestTheLabelIsTheLastPartOfTheName(t *testing.T) {
 	for name, want := range map[string]string{
 		`"Clinical":"Clinical Provision":"Nurse Access Role"`: "Nurse Access Role",

@@ -80,15 +80,15 @@ func (p *Provider) current(r *http.Request, req request) (*session.Session, []ac
 	if req.silent {
 		look = p.Sessions.GlanceBeside // no sign of anybody at the keyboard (N3; ASVS 7.3.1)
 	}
-	held := "[]"
+	held := ""
 	current, err := look(r.Context(), r, func(tx *db.Tx) (string, []any) {
 		if req.role == care.NoRole {
 			return "", nil
 		}
 		return access.RolesOf(tx, session.OfPerson), []any{&held}
 	})
-	if err != nil || current == nil {
-		return nil, nil, err
+	if err != nil || current == nil || held == "" {
+		return current, nil, err
 	}
 	roles, err := access.ReadRoles(held)
 	return current, roles, err

@@ -138,6 +138,5 @@ func holdsRole(tx *db.Tx, uid care.UID, role string) (bool, error) {
 	if role == "" {
 		return true, nil
 	}
-	roles, err := access.Roles(tx, uid)
-	return slices.ContainsFunc(roles, func(r access.Role) bool { return r.ID == role }), err
+	return access.Held(tx, uid, role)
 }
