@@ -53,6 +53,9 @@ type Options struct {
 	Send func(context.Context, Mail) error
 	// Zone is the time zone of times in mails; nil means Europe/London.
 	Zone *time.Location
+	// Leave is how long a delivery in progress may take when Run is to end: ten
+	// seconds if it is 0. Then it is given up and left to another node.
+	Leave time.Duration
 	// Random is the system's if nil.
 	Random io.Reader
 	Log    *slog.Logger
@@ -84,6 +87,9 @@ func New(d *db.DB, ring *keys.Ring, o Options) (*Outbox, error) {
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader
+	}
+	if o.Leave <= 0 {
+		o.Leave = leave
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -23,6 +23,10 @@ const (
 	// it, and lives for ten minutes. A claim that was too short costs a second
 	// delivery, and never a message.
 	claim = 2 * delivery
+	// leave is how long a delivery may take once the node is to stop: less than
+	// its supervisor waits before it kills, and then nobody would give the
+	// message back.
+	leave = 10 * time.Second
 	// The pause after the first failure doubles up to the longest.
 	firstPause   = 5 * time.Second
 	longestPause = time.Hour
@@ -48,6 +52,8 @@ type Failure struct {
 	// Final means that trying again cannot help.
 	Final bool
 	cause error
+	// left: it was this node that gave up, so another one tries at once.
+	left bool
 }
 
 // Permanent returns the failure of a message that will never be accepted.
@@ -73,7 +79,7 @@ type item struct {
 }
 
 // Run delivers messages until ctx ends, and returns when the deliveries in
-// progress have ended. Every node may run it.
+// progress have ended, by themselves or by Options.Leave. Every node may run it.
 func (o *Outbox) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, l := range lanes {
@@ -85,6 +91,9 @@ func (o *Outbox) Run(ctx context.Context) {
 func (o *Outbox) run(ctx context.Context, l lane) {
 	heard, stop := o.db.Listen(topic)
 	defer stop()
+	going, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(o.options.Leave, cut) })()
 	var deliveries sync.WaitGroup
 	defer deliveries.Wait()
 	slots := make(chan struct{}, l.workers)
@@ -98,7 +107,7 @@ func (o *Outbox) run(ctx context.Context, l lane) {
 		if found != nil {
 			deliveries.Go(func() {
 				defer func() { <-slots }()
-				o.handle(context.WithoutCancel(ctx), found)
+				o.handle(going, found)
 			})
 			continue
 		}
@@ -196,14 +205,17 @@ func (o *Outbox) deliver(ctx context.Context, m *item) (failure *Failure) {
 			o.options.Log.Error("a handler panicked", "kind", m.kind)
 		}
 	}()
+	leaving := ctx
 	ctx, cancel := context.WithTimeout(ctx, delivery)
 	defer cancel()
 	err = handler(ctx, payload)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &failure):
+	case errors.As(err, &failure) && (failure.Final || leaving.Err() == nil):
 		return failure
+	case leaving.Err() != nil:
+		return &Failure{Text: "the node stopped in the middle", cause: err, left: true}
 	default:
 		return &Failure{Text: safeText(err), cause: err}
 	}
@@ -218,7 +230,7 @@ func settle(tx *db.Tx, m *item, failure *Failure) error {
 	if failure == nil {
 		_, err = tx.Exec(`UPDATE outbox SET state = 'sent', payload = NULL, ended_at = $1, last_error = '' WHERE id = $2 AND state = 'queued'`,
 			db.Micros(now), m.id)
-	} else if again := now.Add(pause(m.attempts)); failure.Final || !again.Before(m.expires) {
+	} else if again := now.Add(wait(m, failure)); failure.Final || !again.Before(m.expires) {
 		_, err = tx.Exec(`UPDATE outbox SET state = 'dead', ended_at = $1, last_error = $2 WHERE id = $3 AND attempts = $4 AND state = 'queued'`,
 			db.Micros(now), failure.Text, m.id, m.attempts)
 	} else {
@@ -230,6 +242,14 @@ func settle(tx *db.Tx, m *item, failure *Failure) error {
 		return fmt.Errorf("storing the outcome of a delivery: %w", err)
 	}
 	return nil
+}
+
+// wait is how long to wait before the next attempt.
+func wait(m *item, failure *Failure) time.Duration {
+	if failure.left {
+		return 0
+	}
+	return pause(m.attempts)
 }
 
 // pause is how long to wait after the given number of attempts: doubling, and

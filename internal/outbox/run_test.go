@@ -50,6 +50,52 @@ func TestOtherKindsHaveTheirOwnHandlers(t *testing.T) {
 	}
 }
 
+// TestANodeThatStopsGivesBackWhatItWasDelivering, to be tried at once by
+// another, whatever number of attempts that was.
+func TestANodeThatStopsGivesBackWhatItWasDelivering(t *testing.T) {
+	c := newClock()
+	dbtest.EachAt(t, c.now, schemas, func(t *testing.T, d *db.DB) {
+		for name, fail := range map[string]func(error) error{
+			"as it is":  func(err error) error { return err },
+			"temporary": func(err error) error { return Temporary("the relying party did not answer", err) },
+		} {
+			started := make(chan struct{})
+			box := open(t, d, Options{Leave: time.Nanosecond})
+			box.Handle("logout", func(ctx context.Context, _ []byte) error {
+				close(started)
+				<-ctx.Done()
+				return fail(ctx.Err())
+			})
+			m, err := box.Seal("logout", []byte("payload"), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = d.Write(t.Context(), func(tx *db.Tx) error {
+				if err := Put(tx, m); err != nil {
+					return err
+				}
+				_, err := tx.Exec(`UPDATE outbox SET attempts = 9 WHERE id = $1`, m.ID)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { box.Run(ctx); close(ended) }()
+			<-started
+			stop()
+			<-ended
+			if s := look(t, d, m.ID); s.state != "queued" || s.next.After(c.now()) || s.lastError != "the node stopped in the middle" {
+				t.Errorf("%s: %+v", name, s)
+			}
+			if n := work(t, open(t, d, Options{})); n != 1 { // it knows no such kind, and so tells that it tried
+				t.Errorf("%s: another node tried %d messages", name, n)
+			}
+		}
+	})
+}
+
 func TestSealedPayloadCannotBeMovedToAnotherMessage(t *testing.T) {
 	d := dbtest.OpenAt(t, newClock().now, Schema)
 	box := open(t, d, Options{Send: func(context.Context, Mail) error { t.Error("sent"); return nil }})
