@@ -28,6 +28,8 @@ type Evidence struct {
 	PhishingResistant bool
 	DeviceBound       bool // attestation chains to a trusted root, never synced
 	UserVerified      bool
+	// Synced: the key may be copied to other devices.
+	Synced bool
 	// Federated is an upstream's word for a sign-in with two factors.
 	Federated bool
 	// Mailbox and Introduced are never evidence of a level: an emailed code
@@ -41,6 +43,16 @@ type Evidence struct {
 	// Limit is the level of what stood behind the binding of a key; it never
 	// counts for more, however good it is (N6, N23). AALNone: no limit.
 	Limit AAL
+}
+
+// CountsAs is the method that a relying party is told, and has to accept: a key
+// that may be copied is a passkey, whatever its holder chose when it was
+// registered.
+func (e Evidence) CountsAs() Method {
+	if e.Synced {
+		return Passkey
+	}
+	return e.Method
 }
 
 // Level is the assurance level that the evidence reaches together. It is the

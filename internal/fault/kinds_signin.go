@@ -16,6 +16,6 @@ var (
 		Title:    "Passkeys are in private beta",
 		Sentence: "Your passkey was recognised, but passkeys are not open to you yet. You are not signed in.",
 		Next:     "Use another way to sign in.",
-		Desk:     "The operator opens passkeys to people and organisations by the setting passkey.people. Neither this person nor an organisation where they have a role is named there.",
+		Desk:     "The operator opens passkeys to people and organisations by the setting passkey.people, and to services by passkey.relying_parties. Neither this person nor an organisation where they have a role is named there, or the service is not, or does not accept them. A key that may be copied is a passkey, whatever it was registered as.",
 	}
 )

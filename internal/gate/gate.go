@@ -92,8 +92,8 @@ type Admitted struct {
 }
 
 // SignIn opens a session if the proofs reach what is required, by a method that
-// is accepted. Faults: NotAdmitted, LevelTooLow, FIDONotVerified, JourneyExpired, and those of
-// the proofs' own use.
+// is accepted. Faults: NotAdmitted, LevelTooLow, FIDONotVerified, PasskeyNotOpen, JourneyExpired,
+// and those of the proofs' own use.
 func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 	facts, err := weigh(a.Proofs)
 	if err != nil {
@@ -107,6 +107,9 @@ func (g *Gate) SignIn(ctx context.Context, a Admission) (Admitted, error) {
 		return Admitted{}, fault.New(fault.LevelTooLow, fmt.Errorf("%s reached %s, want %s", facts.method, level, a.Requirement.ACR))
 	}
 	if !slices.Contains(a.Requirement.Methods, facts.method) {
+		if synced(facts.evidence) {
+			return Admitted{}, fault.New(fault.PasskeyNotOpen, fmt.Errorf("%q does not accept passkeys", a.Requirement.ClientID))
+		}
 		return Admitted{}, fault.New(fault.NotAdmitted, fmt.Errorf("%q does not accept %s", a.Requirement.ClientID, facts.method))
 	}
 	token, sid := g.o.Opener.NewToken()
@@ -144,6 +147,11 @@ func unverified(evidence []care.Evidence) bool {
 	return slices.ContainsFunc(evidence, func(e care.Evidence) bool { return e.Key && !e.UserVerified })
 }
 
+// synced reports whether one of the proofs is by a key that may be copied.
+func synced(evidence []care.Evidence) bool {
+	return slices.ContainsFunc(evidence, func(e care.Evidence) bool { return e.Synced })
+}
+
 // facts is what a set of proofs says together.
 type facts struct {
 	uid           care.UID
@@ -176,7 +184,7 @@ func weigh(proofs []credential.Proof) (facts, error) {
 		}
 		f.uid = p.UID()
 		if id != "" {
-			f.authenticator, f.version, f.method = id, p.Version(), p.Evidence().Method
+			f.authenticator, f.version, f.method = id, p.Version(), p.Evidence().CountsAs()
 		}
 		if p.Address() != "" {
 			f.address = p.Address()

@@ -146,14 +146,14 @@ func (s *SignIn) keyProof(r *http.Request, t trip, form url.Values) (credential.
 		return credential.Proof{}, fido.FromBrowser(said, false)
 	}
 	proof, err := s.FIDO.FinishSignIn(r.Context(), form.Get("c"), bound(r, t), response)
-	if err != nil || t.State.Method != care.Passkey {
+	if err != nil || proof.Evidence().CountsAs() != care.Passkey {
 		return proof, err
 	}
 	// Who has one and is not let in, or not any more.
 	return proof, s.DB.Read(r.Context(), func(tx *db.Tx) error {
 		open, err := s.Passkeys.Person(tx, proof.UID())
 		if err == nil && (!open || !s.Passkeys.Service(t.State.Requirement.ClientID)) {
-			err = fault.New(fault.PasskeyNotOpen, errors.New("neither the person nor where they work is in the cohort"))
+			err = fault.New(fault.PasskeyNotOpen, errors.New("the service, or the person and where they work, is not in the cohort"))
 		}
 		return err
 	})

@@ -359,6 +359,40 @@ func TestPasskeysAreInPrivateBeta(t *testing.T) {
 	}
 }
 
+// TestAPasskeyByAnotherNameSignsInAsOne: a key that may be copied opens only what
+// passkeys open, whatever it was registered as, and is kept as one for single
+// sign-on.
+func TestAPasskeyByAnotherNameSignsInAsOne(t *testing.T) {
+	all := []string{access.Everyone}
+	without := ers()
+	without.Methods = []care.Method{care.SecurityKey, care.WindowsHello, care.AuthenticatorApp}
+	for name, c := range map[string]struct {
+		req              care.Requirement
+		services, people []string
+		in               bool
+	}{
+		"open to both":                         {ers(), all, all, true},
+		"not to the service":                   {ers(), []string{"ncrs"}, all, false},
+		"not to the person any more":           {ers(), all, []string{string(helen.UID)}, false},
+		"the service does not accept passkeys": {without, all, all, false},
+	} {
+		for method, attachment := range map[care.Method]string{care.SecurityKey: "cross-platform", care.WindowsHello: "platform"} {
+			h := newHouse(t)
+			h.SignIn.Passkeys = access.NewCohort(c.services, c.people)
+			key := fidotest.NewSynced(gatetest.Base)
+			key.Attachment = attachment
+			h.Key(amara, method, key)
+			v := h.asked(c.req).pickKey(method).touch(key)
+			if s := v.session(); c.in && (s == nil || s.Method != care.Passkey || s.AAL != care.AAL2) || !c.in && s != nil {
+				t.Errorf("%s, %s: session %+v\n%s", name, method, s, v.Text())
+			}
+			if !c.in {
+				v.sees(http.StatusForbidden, "Passkeys are in private beta", "Use another way to sign in", "Reference")
+			}
+		}
+	}
+}
+
 // TestAPasskeyIsOfferedInTheAddressField too, until an address is typed.
 func TestAPasskeyIsOfferedInTheAddressField(t *testing.T) {
 	h := newHouse(t)

@@ -47,7 +47,7 @@ type row struct {
 func (r row) evidence(verified bool) care.Evidence {
 	return care.Evidence{
 		Method: r.Method, Key: true, PhishingResistant: true, UserVerified: verified,
-		DeviceBound: r.DeviceBound && !r.BackupEligible, Limit: r.Limit,
+		DeviceBound: r.DeviceBound && !r.BackupEligible, Synced: r.BackupEligible, Limit: r.Limit,
 	}
 }
 
