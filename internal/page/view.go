@@ -185,7 +185,7 @@ func (p *Pages) execute(name string, s *scene) ([]byte, error) {
 		return nil, fmt.Errorf("rendering page %q: %w", name, err)
 	}
 	s.Content = template.HTML(content.String()) // escaped by the template that made it
-	s.Headed = strings.Contains(content.String(), "<h1")
+	s.Headed = strings.Contains(string(s.Content), "<h1")
 	if err := p.kit.layout.ExecuteTemplate(&body, "layout", s); err != nil {
 		return nil, fmt.Errorf("rendering the layout of page %q: %w", name, err)
 	}
