@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ func TestAWholeSignInKeepsToItsBudget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		handler := s.kit.Wrap(s.mux)
 		if _, err := h.Directory.ByID(t.Context(), demoClient); err != nil { // it knows the service from here on
 			t.Fatal(err)
 		}
@@ -58,7 +60,7 @@ func TestAWholeSignInKeepsToItsBudget(t *testing.T) {
 			{"the only role", "openid selectedrole", "555000100101", "amara.osei@nhs.net", "harbour lamp 42 otter", "", 3, 11},
 			{"a chosen role", "openid selectedrole", "555000100109", "zoe.oneill@nhs.net", "amber cliff 29 wren", "555000200192", 4, 12},
 		} {
-			v := &voyage{t: t, House: h, handler: s.kit.Wrap(s.mux), browser: pagetest.Client(t, s.kit.Wrap(s.mux))}
+			v := &voyage{t: t, House: h, handler: handler, browser: pagetest.Client(t, handler)}
 			code := v.phone(care.UID(c.uid))
 			before := d.Counters()
 			v.signIn(c.scope, c.address, c.password, code)
@@ -75,9 +77,32 @@ func TestAWholeSignInKeepsToItsBudget(t *testing.T) {
 	})
 }
 
+// BenchmarkSignIn is the whole way of somebody who chooses a role, with its
+// password hash, its signature and its pages.
+func BenchmarkSignIn(b *testing.B) {
+	var past atomic.Int64
+	d := dbtest.OpenAt(b, func() time.Time { return time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(past.Load())) }, Schemas()...)
+	h := demonstrated(b, d)
+	s, err := newSite(b.Context(), h)
+	if err != nil {
+		b.Fatal(err)
+	}
+	handler := s.kit.Wrap(s.mux)
+	for b.Loop() {
+		b.StopTimer()
+		past.Add(int64(30 * time.Second)) // the phone shows another code
+		v := &voyage{t: b, House: h, handler: handler, browser: pagetest.Client(b, handler)}
+		code := v.phone("555000100109")
+		b.StartTimer()
+		v.signIn("openid selectedrole", "zoe.oneill@nhs.net", "amber cliff 29 wren", code)
+		v.send("/signin/role", "role", "555000200192")
+		v.redeem()
+	}
+}
+
 // demonstrated is a house with the demo world on a database whose clock stands
 // still, and with nothing that runs beside requests.
-func demonstrated(t *testing.T, d *db.DB) *House {
+func demonstrated(t testing.TB, d *db.DB) *House {
 	t.Helper()
 	c, lock, err := PrepareDev(config.Demo{Listen: "localhost:8080", TLS: true, DataDir: filepath.Join(t.TempDir(), "data")}, nothing)
 	if err != nil {
@@ -100,7 +125,7 @@ func demonstrated(t *testing.T, d *db.DB) *House {
 // voyage is one person's way from a relying party and back.
 type voyage struct {
 	*House
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	browser *pagetest.Browser
 }
