@@ -75,6 +75,9 @@ func (s *Store) Judge(ctx context.Context, a Attestation) (Verdict, error) {
 		v.AAGUID = id.String()
 	}
 	path, why, err := statement(a, s.o.DB.Now())
+	if errors.Is(err, errUnread) {
+		path, why, err = nil, whyFormat, nil
+	}
 	if err == nil && v.Format == formatU2F && v.AAGUID != "" {
 		err = errors.New("U2F signs no AAGUID") // whoever adds one could choose it
 	}
@@ -287,6 +290,10 @@ const (
 	mostRSA          = 4096 // bits
 )
 
+// errUnread is the error of a certificate that breaks its standard. Some makers'
+// do, which is no mistake of a key: it shows nothing.
+var errUnread = errors.New("a certificate that cannot be read")
+
 // certificates returns those of a statement, the attesting one first.
 func certificates(a Attestation) ([]*x509.Certificate, error) {
 	list, ok := a.Object.AttStatement["x5c"].([]any)
@@ -301,7 +308,7 @@ func certificates(a Attestation) ([]*x509.Certificate, error) {
 		}
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %d: %w", i+1, err)
+			return nil, fmt.Errorf("certificate %d: %w: %w", i+1, errUnread, err)
 		}
 		if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > mostRSA {
 			return nil, fmt.Errorf("certificate %d: an RSA key of %d bits", i+1, key.N.BitLen())
