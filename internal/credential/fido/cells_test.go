@@ -42,10 +42,13 @@ func (c cell) String() string {
 // cells are all of them: each method over each transport that its attachment
 // allows.
 func cells() []cell {
+	roaming := []webauthn.AuthenticatorTransport{
+		webauthn.AuthenticatorTransportUsb, webauthn.AuthenticatorTransportNfc, webauthn.AuthenticatorTransportBle, webauthn.AuthenticatorTransportCable,
+	}
 	transports := map[care.Method][]webauthn.AuthenticatorTransport{
-		care.SecurityKey:  {webauthn.AuthenticatorTransportUsb, webauthn.AuthenticatorTransportNfc, webauthn.AuthenticatorTransportBle},
+		care.SecurityKey:  roaming,
 		care.WindowsHello: {webauthn.AuthenticatorTransportInternal},
-		care.Passkey:      {webauthn.AuthenticatorTransportInternal, webauthn.AuthenticatorTransportUsb},
+		care.Passkey:      append([]webauthn.AuthenticatorTransport{webauthn.AuthenticatorTransportInternal}, roaming...),
 	}
 	var all []cell
 	for _, method := range fido.Methods() {
@@ -99,8 +102,9 @@ func TestEveryCellInARealBrowser(t *testing.T) {
 			maker := makerOfKeys(t, tab)
 			for i, c := range cells() {
 				// A cell without its holder's word takes the browser a while to
-				// give up: over https one transport of each method is enough.
-				if name == "https" && (!c.right || c.transport == webauthn.AuthenticatorTransportNfc || c.transport == webauthn.AuthenticatorTransportBle) {
+				// give up: over https one transport of each kind is enough.
+				wired := c.transport == webauthn.AuthenticatorTransportUsb || c.transport == webauthn.AuthenticatorTransportInternal
+				if name == "https" && (!c.right || !wired) {
 					continue
 				}
 				d := &desk{tab: tab, room: in(t, credtest.Open(t, fido.Schema), func(o *fido.Options) {
