@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"strings"
@@ -49,9 +51,9 @@ func rsaKey(t *testing.T, modulus *big.Int, exponent ...byte) []byte {
 }
 
 // relabelled says that it signs by another algorithm.
-func relabelled(t *testing.T, modulus *big.Int) []byte {
+func relabelled(t *testing.T, modulus *big.Int, algorithm string) []byte {
 	t.Helper()
-	return bytes.Replace(rsaKey(t, modulus, 1, 0, 1), []byte("\x03\x39\x01\x00"), []byte("\x03\x26"), 1)
+	return bytes.Replace(rsaKey(t, modulus, 1, 0, 1), []byte("\x03\x39\x01\x00"), []byte("\x03"+algorithm), 1)
 }
 
 // padded has something else in it.
@@ -89,7 +91,8 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 		"RSA, exponent 1":    {rsaKey(t, private.N, 1), fault.FIDORefused},
 		"RSA, even exponent": {rsaKey(t, private.N, 1, 0, 0), fault.FIDORefused},
 		"RSA, exponent 2^40": {rsaKey(t, private.N, 1, 0, 0, 0, 0, 1), fault.FIDORefused},
-		"RSA for ES256":      {relabelled(t, private.N), fault.FIDORefused},
+		"RSA for ES256":      {relabelled(t, private.N, "\x26"), fault.FIDORefused},
+		"RSA for RS512":      {relabelled(t, private.N, "\x39\x01\x02"), fault.FIDORefused}, // nobody asked for it (7.1, step 20)
 		"padded":             {padded(t, private.N), fault.FIDORefused},
 		"RSA, even modulus":  {rsaKey(t, new(big.Int).Lsh(big.NewInt(1), 2047), 1, 0, 1), fault.FIDORefused},
 	} {
@@ -102,6 +105,36 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 			}
 			wants(t, err, c.want)
 		})
+	}
+}
+
+// TestANameOfAKeyIsAtMost1023Bytes: WebAuthn, 7.1, step 25.
+func TestANameOfAKeyIsAtMost1023Bytes(t *testing.T) {
+	h := credtest.Open(t, fido.Schema)
+	for size, want := range map[int]*fault.Kind{1023: nil, 1024: fault.FIDORefused} {
+		f, ceremony, response := created(t, h, fidotest.NewPlatform(origin))
+		var object struct {
+			AuthData []byte `cbor:"authData"`
+		}
+		must(t, webauthncbor.Unmarshal(part(t, response, "attestationObject"), &object))
+		short := int(binary.BigEndian.Uint16(object.AuthData[53:]))
+		name := bytes.Repeat([]byte{7}, size)
+		data := binary.BigEndian.AppendUint16(bytes.Clone(object.AuthData[:53]), uint16(size))
+		data = append(append(data, name...), object.AuthData[55+short:]...)
+		made, err := webauthncbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": data})
+		must(t, err)
+		var whole map[string]any
+		must(t, json.Unmarshal(with(t, response, "attestationObject", made), &whole))
+		whole["id"] = base64.RawURLEncoding.EncodeToString(name)
+		whole["rawId"] = whole["id"]
+		response, err = json.Marshal(whole)
+		must(t, err)
+		_, err = f.FinishRegistration(t.Context(), ceremony.Sealed, bound, response)
+		if want == nil {
+			must(t, err)
+			continue
+		}
+		wants(t, err, want)
 	}
 }
 
