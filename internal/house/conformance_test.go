@@ -19,6 +19,7 @@ var (
 		"OpenID Connect Back-Channel Logout 1.0", "OpenID Connect Front-Channel Logout 1.0", "OAuth 2.0 Form Post Response Mode",
 		"RFC 6749", "RFC 6750", "RFC 7009", "RFC 7523", "RFC 7591", "RFC 7592", "RFC 7636", "RFC 7662", "RFC 8414", "RFC 8705",
 		"RFC 9101", "RFC 9126", "RFC 9207", "RFC 9449", "RFC 9700", "FAPI 2.0 Security Profile",
+		"Web Authentication Level 3", "FIDO Metadata Service 3.0",
 	}
 	plans = []string{
 		"oidcc-basic", "oidcc-config", "oidcc-formpost-basic", "oidcc-dynamic", "oidcc-rp-initiated-logout",
