@@ -243,6 +243,18 @@ func TestOneKeyIsNotRegisteredTwice(t *testing.T) {
 	}
 }
 
+// TestALinkSaysWhatItReplaces before anybody presses the button.
+func TestALinkSaysWhatItReplaces(t *testing.T) {
+	for limit, words := range map[int]string{
+		1: "If you already have one, this one takes its place.",
+		2: "If you have others, you keep them.",
+	} {
+		h := newHouse(t)
+		h.Registration.Gate = h.GateOf(limit)
+		h.browser().get(h.linkTo(priya, care.SecurityKey)).sees(200, words)
+	}
+}
+
 // TestSeveralKeysIfTheOperatorAllowsThem, and one of each type if not (seed 0).
 func TestSeveralKeysIfTheOperatorAllowsThem(t *testing.T) {
 	for limit, words := range map[int]string{
