@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,11 @@ func fill(d config.Demo, c *config.Config) error {
 		}
 	}
 	if d.TLS {
-		if _, err := certificate.Local(filepath.Join(d.DataDir, "tls"), time.Now()); err != nil {
+		base, err := url.Parse(c.BaseURL)
+		if err != nil {
+			return fmt.Errorf("reading our own address: %w", err)
+		}
+		if _, err := certificate.Local(filepath.Join(d.DataDir, "tls"), base.Hostname(), time.Now()); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ func (c *clock) now() time.Time { return c.t }
 
 func local(t *testing.T, folder string) (certificateFile, keyFile string) {
 	t.Helper()
-	if _, err := certificate.Local(folder, time.Now()); err != nil {
+	if _, err := certificate.Local(folder, "localhost", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(folder, "localhost.pem"), filepath.Join(folder, "localhost.key")
@@ -45,6 +45,33 @@ func handshake(t *testing.T, f *certificate.Files, folder, name string) string {
 		t.Fatalf("handshake as %s: %v", name, err)
 	}
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+func TestTheLocalCertificateNamesTheAddressThatIsListenedOn(t *testing.T) {
+	for _, host := range []string{"127.0.0.9", "auth.localhost", "localhost", "127.0.0.1", "::1", "auth.northmoor.example"} {
+		folder := t.TempDir()
+		ca, err := certificate.Local(folder, host, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(text)
+		shown, err := tls.LoadX509KeyPair(filepath.Join(folder, "localhost.pem"), filepath.Join(folder, "localhost.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := host != "auth.northmoor.example"
+		if _, err := shown.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots}); (err == nil) != ours {
+			t.Errorf("%s: %v", host, err)
+		}
+		if n := len(shown.Leaf.DNSNames) + len(shown.Leaf.IPAddresses); n > 4 {
+			t.Errorf("%s: the certificate has %d names: %v %v", host, n, shown.Leaf.DNSNames, shown.Leaf.IPAddresses)
+		}
+	}
 }
 
 func TestTheLocalCAIsMadeOnceAndVouchesForThisMachine(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,9 +30,11 @@ const (
 const LocalCA = "ca.pem"
 
 // Local makes a certificate authority for this machine in a folder, once, and
-// a certificate of it for localhost, anew for each start. It returns the path
-// of the CA's certificate, which a developer has to trust by hand.
-func Local(folder string, now time.Time) (string, error) {
+// a certificate of it, anew for each start: for localhost, and for host where
+// that is another of this machine's own names or addresses, such as 127.0.0.9.
+// It returns the path of the CA's certificate, which a developer has to trust
+// by hand.
+func Local(folder, host string, now time.Time) (string, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("making a local certificate authority: %w", err)
 	}
@@ -48,6 +52,11 @@ func Local(folder string, now time.Time) (string, error) {
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	if address := net.ParseIP(host); address.IsLoopback() && !slices.ContainsFunc(leaf.IPAddresses, address.Equal) {
+		leaf.IPAddresses = append(leaf.IPAddresses, address)
+	} else if strings.HasSuffix(host, ".localhost") {
+		leaf.DNSNames = append(leaf.DNSNames, host)
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, leaf, ca.certificate, &key.PublicKey, ca.key)
 	if err != nil {
