@@ -96,5 +96,5 @@ func (c *console) told(algorithm jose.SignatureAlgorithm, key signing.Key, leake
 		c.printf("%s: key %s signs from %s; from then on what any other key signed is worth nothing.\n", algorithm, key.ID, from)
 		return
 	}
-	c.printf("%s: key %s is published now and signs from %s.\n", algorithm, key.ID, from)
+	c.printf("%s: key %s is on every node within 15 seconds and signs from %s.\n", algorithm, key.ID, from)
 }
