@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -45,6 +46,18 @@ func rsaKey(t *testing.T, modulus *big.Int, exponent ...byte) []byte {
 	key, err := webauthncbor.Marshal(webauthncose.RSAPublicKeyData{
 		PublicKeyData: webauthncose.PublicKeyData{KeyType: int64(webauthncose.RSAKey), Algorithm: int64(webauthncose.AlgRS256)},
 		Modulus:       modulus.Bytes(), Exponent: exponent,
+	})
+	must(t, err)
+	return key
+}
+
+func ed25519Key(t *testing.T, x string) []byte {
+	t.Helper()
+	point, err := hex.DecodeString(x)
+	must(t, err)
+	key, err := webauthncbor.Marshal(webauthncose.OKPPublicKeyData{
+		PublicKeyData: webauthncose.PublicKeyData{KeyType: int64(webauthncose.OctetKey), Algorithm: int64(webauthncose.AlgEdDSA)},
+		Curve:         int64(webauthncose.Ed25519), XCoord: point,
 	})
 	must(t, err)
 	return key
@@ -95,6 +108,15 @@ func TestKeysThatProveNothingAreRefused(t *testing.T) {
 		"RSA for RS512":      {relabelled(t, private.N, "\x39\x01\x02"), fault.FIDORefused}, // nobody asked for it (7.1, step 20)
 		"padded":             {padded(t, private.N), fault.FIDORefused},
 		"RSA, even modulus":  {rsaKey(t, new(big.Int).Lsh(big.NewInt(1), 2047), 1, 0, 1), fault.FIDORefused},
+
+		"Ed25519":                    {ed25519Key(t, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"), nil},
+		"Ed25519, order 1":           {ed25519Key(t, "01"+strings.Repeat("00", 31)), fault.FIDORefused},
+		"Ed25519, order 1, sign set": {ed25519Key(t, "01"+strings.Repeat("00", 30)+"80"), fault.FIDORefused},
+		"Ed25519, order 2":           {ed25519Key(t, "ec"+strings.Repeat("ff", 30)+"7f"), fault.FIDORefused},
+		"Ed25519, order 4":           {ed25519Key(t, strings.Repeat("00", 32)), fault.FIDORefused},
+		"Ed25519, order 4, reduced":  {ed25519Key(t, "ed"+strings.Repeat("ff", 31)), fault.FIDORefused},
+		"Ed25519, order 8":           {ed25519Key(t, "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"), fault.FIDORefused},
+		"Ed25519, too short":         {ed25519Key(t, strings.Repeat("00", 31)), fault.FIDORefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, ceremony, response := created(t, h, fidotest.NewPlatform(origin))

@@ -1,9 +1,12 @@
 package fido
 
 import (
+	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
@@ -30,7 +33,7 @@ func soundFormat(text string) error {
 }
 
 // soundKey checks that a public key is one whose signature proves something, and
-// takes no longer to verify than others. The library does so for the curves.
+// takes no longer to verify than others. The library does so for the NIST curves.
 func soundKey(public []byte) error {
 	if len(public) > mostPublicKey {
 		return fmt.Errorf("a public key of %d bytes", len(public))
@@ -39,10 +42,39 @@ func soundKey(public []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading the public key: %w", err)
 	}
-	key, ok := parsed.(webauthncose.RSAPublicKeyData)
-	if !ok {
-		return nil
+	switch key := parsed.(type) {
+	case webauthncose.RSAPublicKeyData:
+		return soundRSA(key)
+	case webauthncose.OKPPublicKeyData:
+		if smallOrder(key.XCoord) {
+			return errors.New("an Ed25519 key of small order")
+		}
 	}
+	return nil
+}
+
+// smallOrders are the points of Ed25519 whose order divides eight, each in the
+// forms in which it can be written, without the sign of x (RFC 8032 section
+// 5.1.2). Whoever knows one makes signatures for it, without any private key.
+var smallOrders = []string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+}
+
+func smallOrder(x []byte) bool {
+	x = bytes.Clone(x)
+	if len(x) > 0 {
+		x[len(x)-1] &= 0x7f
+	}
+	return slices.Contains(smallOrders, hex.EncodeToString(x))
+}
+
+func soundRSA(key webauthncose.RSAPublicKeyData) error {
 	n := new(big.Int).SetBytes(key.Modulus)
 	exponent, err := webauthncose.ParseRSAPublicKeyDataExponent(&key)
 	switch {
