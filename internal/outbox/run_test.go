@@ -60,9 +60,10 @@ func TestANodeThatStopsGivesBackWhatItWasDelivering(t *testing.T) {
 			"temporary": func(err error) error { return Temporary("the relying party did not answer", err) },
 		} {
 			started := make(chan struct{})
+			starting := sync.OnceFunc(func() { close(started) })
 			box := open(t, d, Options{Leave: time.Nanosecond})
 			box.Handle("logout", func(ctx context.Context, _ []byte) error {
-				close(started)
+				starting()
 				<-ctx.Done()
 				return fail(ctx.Err())
 			})
