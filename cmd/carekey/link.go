@@ -38,12 +38,9 @@ func (l *linkCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	method, err := care.ParseMethod(l.Type)
-	if err != nil {
-		return err
-	}
-	if types := registration.Methods(); !slices.Contains(types, method) {
-		return fmt.Errorf("%s cannot be registered with a link yet: use one of %v", method, types)
+	method, types := care.Method(l.Type), registration.Methods()
+	if !slices.Contains(types, method) {
+		return fmt.Errorf("%q cannot be registered with a link: use one of %v", l.Type, types)
 	}
 	return l.enter(c, func(h *server.House) error { return c.introduce(h, uid, method) })
 }
