@@ -180,7 +180,16 @@ type teamSecretDropCommand struct {
 // Run drops the old secrets.
 func (d *teamSecretDropCommand) Run(c *console) error {
 	return d.enter(c, func(h *server.House) error {
-		err := c.changeTeam(h, d.Team, func(tx *db.Tx, t team.Team) error { return team.DropSecrets(tx, operator, t, d.All) })
+		err := c.changeTeam(h, d.Team, func(tx *db.Tx, t team.Team) error {
+			secrets, err := team.Secrets(tx, t.ID)
+			if err != nil {
+				return err
+			}
+			if len(secrets) == 1 && !d.All {
+				return fmt.Errorf("there is no older secret to drop. If the present one has leaked: carekey team secret drop %s --all", d.Team)
+			}
+			return team.DropSecrets(tx, operator, t, d.All)
+		})
 		if err != nil {
 			return err
 		}
