@@ -15,8 +15,8 @@ import (
 const defaultData = "data"
 
 type devCommand struct {
-	Listen            string `help:"Address to listen on." default:"localhost:8080" placeholder:"ADDR"`
-	Data              string `help:"Folder for the database and keys." default:"data" placeholder:"DIR"`
+	Listen            string `help:"Address to listen on (default: ${default})." default:"localhost:8080" placeholder:"ADDR"`
+	Data              string `help:"Folder for the database and keys (default: ${default})." default:"data" placeholder:"DIR"`
 	World             string `help:"World file to apply at each start, instead of the demo world at the first." placeholder:"FILE"`
 	TLS               bool   `name:"tls" help:"Serve https with a certificate of a local CA, for software that insists on it."`
 	Headless          bool   `name:"headless-sign-in" help:"Open the JSON sign-in for test automation."`

@@ -11,10 +11,10 @@ import (
 )
 
 type rpTokenCommand struct {
-	For           time.Duration `help:"How long it is good." default:"24h" placeholder:"TIME"`
-	Uses          int64         `help:"How many relying parties it registers at most." default:"100" placeholder:"N"`
+	For           time.Duration `help:"How long it is good, at most 720h (default: ${default})." default:"24h" placeholder:"TIME"`
+	Uses          int64         `help:"How many relying parties it registers at most (default: ${default})." default:"100" placeholder:"N"`
 	Profile       string        `help:"Their profile." enum:"cis2,strict" default:"cis2"`
-	DefaultACR    string        `name:"default-acr" help:"What they ask for when a request does not say." default:"AAL2_OR_AAL3_ANY" placeholder:"ACR"`
+	DefaultACR    string        `name:"default-acr" help:"What they ask for when a request does not say (default: ${default})." default:"AAL2_OR_AAL3_ANY" placeholder:"ACR"`
 	Scopes        []string      `help:"Scopes that they may register, separated by commas (default: all)." placeholder:"SCOPE"`
 	RefreshTokens bool          `help:"Let them register for refresh tokens."`
 	place

@@ -33,7 +33,8 @@ const (
 // Allow makes an initial access token, to be shown once.
 func Allow(ctx context.Context, d *db.DB, random io.Reader, a Allowance) (token string, err error) {
 	if a.For <= 0 || a.For > MostFor || a.Uses <= 0 || a.Uses > MostUses {
-		return "", fmt.Errorf("a registration token is for %s and %d relying parties at most", MostFor, MostUses)
+		return "", fmt.Errorf("a registration token is good for more than no time and at most %d days, and registers 1 to %d relying parties",
+			int(MostFor.Hours())/24, MostUses)
 	}
 	if len(a.Scopes) == 0 {
 		a.Scopes = nil
