@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"carekey.dev/carekey/internal/server"
@@ -16,6 +17,9 @@ type serveCommand struct {
 // Run serves until it is told to stop.
 func (s *serveCommand) Run(c *console) error {
 	settings, err := config.Load(s.Config, c.env)
+	if err != nil && s.Config == "" {
+		return fmt.Errorf("%w\nThe settings come from the environment alone: name a file with --config, if there is one", err)
+	}
 	if err != nil {
 		return err
 	}
