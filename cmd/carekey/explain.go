@@ -25,7 +25,7 @@ func (e *explainCommand) Run(c *console) error {
 		return err
 	}
 	if kind == nil {
-		c.printf("%s\n\nThis version of Carekey does not know the kind of fault %s: a newer one gave it.\n", ref, ref[:3])
+		c.printf("%s\n\nThis version of Carekey does not know the kind of fault %s: a newer one gave it.\n\n", ref, ref[:3])
 	} else {
 		c.printf("%s  %s\n\n", ref, kind.Name)
 		c.printf("What the person read:\n  %s\n  %s %s\n\n", kind.Title, kind.Sentence, kind.Next)
