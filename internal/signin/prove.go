@@ -123,7 +123,7 @@ func (s *SignIn) postPassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ticket, err := s.App.PasswordStep(r.Context(), t.State.Email, form.Get("password"), s.who(r, t.State.Email))
-	if mistakes := page.Mistakes(err, "password", (*fault.Error).Message, fault.WrongEmailOrPassword); mistakes != nil {
+	if mistakes := page.Mistakes(err, "password", page.AndNext, fault.WrongEmailOrPassword); mistakes != nil {
 		s.mend(w, r, stepPassword, titlePassword, t, form, mistakes...)
 		return
 	}
@@ -153,7 +153,7 @@ func (s *SignIn) postCode(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	mistakes := page.Mistakes(err, "code", (*fault.Error).Message, fault.WrongAppCode, fault.AppCodeUsed, fault.AppCodeMistyped)
+	mistakes := page.Mistakes(err, "code", page.AndNext, fault.WrongAppCode, fault.AppCodeUsed, fault.AppCodeMistyped)
 	if mistakes != nil {
 		s.mend(w, r, stepCode, titleCode, t, form, mistakes...)
 		return

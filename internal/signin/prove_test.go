@@ -84,7 +84,7 @@ func TestStrangersAndColleaguesAreAnsweredAlike(t *testing.T) {
 		return s
 	}
 	known := answer(amara.Email, "a wrong password")
-	if !strings.Contains(known.password, "The email address or the password is not right") || known.status != http.StatusUnprocessableEntity {
+	if !strings.Contains(known.password, "The email address or the password is not right. Check both and try again") || known.status != http.StatusUnprocessableEntity {
 		t.Fatalf("a wrong password: %d %s", known.status, known.password)
 	}
 	for name, got := range map[string]seen{
@@ -118,7 +118,10 @@ func TestMistakesAreMendedOnTheirPage(t *testing.T) {
 		t.Error("a password came back")
 	}
 	v.submit("/signin/password", "password", gatetest.Password).isAt("/signin/code")
-	for typed, words := range map[string]string{"": "Enter 6 numbers", "12345": "Enter 6 numbers", "abcdef": "Enter 6 numbers", wrongCode(h): "The code is not right"} {
+	for typed, words := range map[string]string{
+		"": "Enter 6 numbers. The code is in your authenticator app", "12345": "Enter 6 numbers", "abcdef": "Enter 6 numbers",
+		wrongCode(h): "The code is not right. Enter the 6 numbers that your authenticator app shows now for this service",
+	} {
 		v.submit("/signin/code", "code", typed).isAt("/signin/code").sees(http.StatusUnprocessableEntity, words)
 		if v.Field("code") != "" {
 			t.Errorf("the code %q came back", typed)
@@ -149,7 +152,7 @@ func TestCodeWorksOnce(t *testing.T) {
 	first, second := h.asked(ers()).toCode(amara), h.asked(ers()).toCode(amara)
 	code := h.Code(amara.Secret)
 	first.submit("/signin/code", "code", code).isAt("/authorize")
-	second.submit("/signin/code", "code", code).isAt("/signin/code").sees(http.StatusUnprocessableEntity, "this one was used already")
+	second.submit("/signin/code", "code", code).isAt("/signin/code").sees(http.StatusUnprocessableEntity, "this one was used already. Wait until your authenticator app shows a new code")
 	second.code(amara).isAt("/authorize")
 }
 
