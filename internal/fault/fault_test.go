@@ -48,6 +48,16 @@ func TestReferenceCanBeReadOut(t *testing.T) {
 	}
 }
 
+// TestWhatABrowserRefusedIsSaidToWhoeverHasNoKey: people with Windows Hello and
+// with passkeys read these too, and have never seen a key.
+func TestWhatABrowserRefusedIsSaidToWhoeverHasNoKey(t *testing.T) {
+	for _, kind := range []*fault.Kind{fault.FIDOCancelled, fault.FIDOTimedOut} {
+		if words := kind.Title + " " + kind.Sentence; strings.Contains(words, "key") {
+			t.Errorf("%d speaks of a key: %s", kind.Number, words)
+		}
+	}
+}
+
 func TestFaultKeepsItsCauseFromThePerson(t *testing.T) {
 	cause := errors.New("pq: secret table")
 	f := fault.New(fault.Internal, cause).With("Call us.")

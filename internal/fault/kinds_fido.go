@@ -13,13 +13,13 @@ func fido(number int, name, title, sentence, next, desk string) *Kind {
 
 // What the browser says about a security key, Windows Hello or a passkey.
 var (
-	FIDOCancelled = fido(316, "key cancelled", "You did not finish with your key",
-		"The window for your key was closed, or your key did not answer.",
+	FIDOCancelled = fido(316, "key cancelled", "You did not answer your browser",
+		"Your browser's question was closed, or nothing answered it.",
 		"Try again. When your browser asks, use your key, your finger, your face or your PIN. If it happens each time, use another key or another type.",
 		"The browser ended the request (NotAllowedError): cancelled, not answered, or no registered key was there. Browsers do not say which. If it happens each time, the key is not registered for this person or not on this computer.")
 	FIDOTimedOut = fido(317, "key timed out", "You ran out of time",
-		"Your key was not used within five minutes.",
-		"Try again, with your key at hand.",
+		"Your browser's question was not answered within five minutes.",
+		"Try again, with your key or device at hand.",
 		"Nobody answered the browser's window in its time.")
 	FIDOAlreadyOnKey = fido(318, "key registered already", "This key is registered already",
 		"This key or device is registered already.",

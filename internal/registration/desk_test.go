@@ -84,11 +84,12 @@ func TestKeysRegisterInARealBrowser(t *testing.T) {
 	for name, c := range map[string]struct {
 		method care.Method
 		device *webauthn.VirtualAuthenticatorOptions
+		noun   string
 		why    string
 	}{
-		"security key":  {care.SecurityKey, chromium.SecurityKey(), "The model of your device is not known here"},
-		"Windows Hello": {care.WindowsHello, chromium.Platform(), "The model of your device is not known here"},
-		"passkey":       {care.Passkey, chromium.Synced(), "It can be copied to your other devices"},
+		"security key":  {care.SecurityKey, chromium.SecurityKey(), "security key", "The model of your device is not known here"},
+		"Windows Hello": {care.WindowsHello, chromium.Platform(), "device", "The model of your device is not known here"},
+		"passkey":       {care.Passkey, chromium.Synced(), "passkey", "It can be copied to your other devices"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
@@ -98,7 +99,7 @@ func TestKeysRegisterInARealBrowser(t *testing.T) {
 			device := chromium.Plug(t, d.tab, c.device)
 			d.toKey(c.method, priyaMail)
 			d.do(chromedp.WaitVisible("#fido"))
-			d.sees("the page of a "+name, "Register your", "counts as AAL3")
+			d.sees("the page of a "+name, "Register your "+c.noun, "counts as AAL3")
 			d.do(chromedp.SendKeys("#name", "Lanyard"), chromedp.Click("#fido"))
 			d.sees("the last page", "Registration successful", "Lanyard", "AAL2", c.why)
 			if keys := h.keysOf(priya); len(keys) != 1 || keys[0].Level != care.AAL2 || len(device.Credentials()) != 1 {

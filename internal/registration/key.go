@@ -63,7 +63,7 @@ func (g *Registration) keyPage(w http.ResponseWriter, r *http.Request, t trip, s
 		d.Another = pathAdd
 	}
 	g.render(w, r, "key", sealed, page.View{
-		Title: "Register your " + k.Called, Data: d, Values: typed, Errors: mistakes,
+		Title: "Register your " + k.Noun, Data: d, Values: typed, Errors: mistakes,
 	})
 }
 
