@@ -144,7 +144,7 @@ func (a *Account) rows(h held, left int) []page.Row {
 	if h.App && h.Usable() {
 		rows = append(rows,
 			page.Row{Key: "Password", Value: "Set", Actions: change("Change", "password", "/cim/password")},
-			page.Row{Key: "Recovery codes", Value: fmt.Sprintf("%d left", left), Actions: change("Make new ones", "recovery codes", "/cim/recovery-codes")})
+			page.Row{Key: "Recovery codes", Value: fmt.Sprintf("%d left", left), Actions: change("Make new", "recovery codes", "/cim/recovery-codes")})
 	}
 	return rows
 }

@@ -22,7 +22,7 @@ func TestAuthenticatorsAreListedWithTheirState(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser().get("/cim/authenticators").sees(http.StatusOK,
 		"Microsoft Authenticator", "Registered 20 November 2026 at 9:00am", "Last used Not used yet", "You are signed in with it now",
-		"0 left", "Replace with a new phone", "Report as lost", "Add other authenticators",
+		"0 left Make new recovery codes", "What AAL2 and AAL3 mean", "Replace with a new phone", "Report as lost", "Add other authenticators",
 		"This is the only authenticator that you can sign in with, so you cannot remove it yourself")
 	for _, path := range []string{"/register/replace", "/cim/authenticators/add", "/cim/password", "/cim/recovery-codes"} {
 		if !strings.Contains(b.Page, `href="`+path+`"`) {
@@ -177,7 +177,7 @@ func TestSuspendedAppHasNoSecretsToChange(t *testing.T) {
 	h.Write(func(tx *db.Tx) error { return credential.Suspend(tx, h.record(amara).ID, "test") })
 	b.get("/cim/password").sees(http.StatusNotFound, "That authenticator is not there")
 	b.get("/cim/authenticators").sees(http.StatusOK, "Suspended on 20 November 2026", "Replace with a new phone")
-	if strings.Contains(b.Page, "Report as lost") || strings.Contains(b.Page, "Make new ones") {
+	if strings.Contains(b.Page, "Report as lost") || strings.Contains(b.Page, "Make new") {
 		t.Error("a suspended authenticator offers what cannot be done")
 	}
 }

@@ -85,6 +85,9 @@ func TestWorkerRegistersAKey(t *testing.T) {
 			h.Who, h.Level = priya, c.signedIn
 			b := h.browser()
 			b.get(pathAdd).sees(200).hasSeedWords("type")
+			if c.signedIn < care.AAL3 {
+				b.sees(200, "AAL2 and AAL3 say how sure a service can be that it is you")
+			}
 			b.submit("", "type", string(c.method)).isAt(pathAdd+"/"+string(c.method)).sees(200, c.before, "check you have an email address saved", "The register link will expire after 3 minutes")
 			b.submit("").sees(422, "Confirm that only you will have access to the")
 			b.toKey(pathAdd+"/"+string(c.method), priyaMail).sees(200, c.before, "This page needs JavaScript")
