@@ -21,7 +21,7 @@ import (
 
 // inTime is how long somebody may wait for the page that says that the database
 // is busy: its deadline (ten seconds), and what a slow machine needs.
-const inTime = 15 * time.Second
+const inTime = 30 * time.Second
 
 // lock keeps the database from being written, as a backup tool or an
 // operator's forgotten transaction does, until the returned function is called.
@@ -91,7 +91,7 @@ func TestALockedDatabaseIsAPageAndNothingIsHalfWritten(t *testing.T) {
 		both.Go(func() {
 			began := time.Now()
 			reading.Get("/cim/profile")
-			if took := time.Since(began); reading.Status != http.StatusOK || took > 3*time.Second {
+			if took := time.Since(began); reading.Status != http.StatusOK || took > 8*time.Second { // less than the deadline
 				t.Errorf("somebody who only reads waits %s for %d", took, reading.Status)
 			}
 		})

@@ -57,7 +57,7 @@ func makerOfKeys(t *testing.T) string {
 func (b *browser) arrives(words string) {
 	b.t.Helper()
 	eventually(b.t, "the page says "+words, func() bool {
-		return strings.Contains(b.evalUntilItStays(`document.readyState === "complete" ? document.body.innerText : ""`), words)
+		return strings.Contains(b.eval(`document.readyState === "complete" ? document.body.innerText : ""`), words)
 	})
 	b.audit()
 }

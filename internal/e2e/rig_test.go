@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -64,7 +65,24 @@ func run(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer stop()
+	if err := manyAtOnce(); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
+}
+
+// atOnce is how many tests run side by side, unless the command line says so:
+// they wait for browsers, servers and clocks more than they work.
+const atOnce = "4"
+
+func manyAtOnce() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", atOnce)
 }
 
 // program is a running process.

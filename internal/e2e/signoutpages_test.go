@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -25,6 +30,37 @@ func (b *browser) shows(name, heading string) {
 	}
 	b.keep(name)
 	b.narrow(name)
+}
+
+// stays keeps the pages that follow from going on by themselves, so that they
+// can be looked at for as long as that takes.
+func (b *browser) stays() {
+	b.t.Helper()
+	paused := func(target *chromedp.Target, event *fetch.EventRequestPaused) {
+		answer := fetch.ContinueResponseParams{RequestID: event.RequestID}
+		isRefresh := func(h *fetch.HeaderEntry) bool { return strings.EqualFold(h.Name, "Refresh") }
+		if slices.ContainsFunc(event.ResponseHeaders, isRefresh) {
+			answer.ResponseCode = event.ResponseStatusCode
+			answer.ResponseHeaders = slices.DeleteFunc(event.ResponseHeaders, isRefresh)
+		}
+		if _, err := cdp.Call(b.tab, target, fetch.ContinueResponse, answer); err != nil && b.tab.Err() == nil {
+			b.t.Errorf("letting %s through: %v", event.Request.URL, err)
+		}
+	}
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		err := chromedp.Listen(b.tab, func(event any) {
+			if event, ok := event.(*fetch.EventRequestPaused); ok {
+				go paused(target, event)
+			}
+		})
+		if err != nil {
+			return chromedp.Void{}, err
+		}
+		_, err = cdp.Call(ctx, target, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{
+			{ResourceType: network.ResourceTypeDocument, RequestStage: fetch.RequestStageResponse},
+		}})
+		return chromedp.Void{}, err
+	})
 }
 
 // TestEachPageOfASignOutSaysWhatHappens walks the sign-out pages that people
@@ -75,6 +111,7 @@ func TestServicesInFramesHoldNobodyUp(t *testing.T) {
 		b.open(h.face(0))
 		b.press("Sign in to e-RS")
 		h.signIn(b, amara)
+		b.stays()
 		b.press("Sign out everywhere")
 		b.shows("signed-out-on-the-way-back", "You have signed out")
 		b.follow("Continue")

@@ -149,7 +149,7 @@ func npm(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	install := exec.Command("npm", "ci", "--no-progress", "--no-audit", "--no-fund", "--loglevel=error")
+	install := exec.Command("npm", "ci", "--no-progress", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline", "--fetch-retries=5")
 	install.Dir = folder
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci in %s: %v\n%s", name, err, out)
