@@ -56,7 +56,7 @@ func (i *fidoImportCommand) Run(c *console) error {
 		b, err := metadata.Verify(file, trust, h.DB.Now())
 		switch {
 		case errors.Is(err, metadata.ErrRevocation):
-			return fmt.Errorf("%w; fetch it and name it with --crl, or say --revocation-unchecked", err)
+			return fmt.Errorf("%w; fetch them and name each with --crl, or say --revocation-unchecked", err)
 		case errors.Is(err, metadata.ErrOverdue):
 			return fmt.Errorf("%w; fetch it from https://mds3.fidoalliance.org/, or say --overdue", err)
 		case err != nil:

@@ -156,15 +156,14 @@ func bare(parsed *jose.JSONWebSignature, anchors []*x509.Certificate, now time.T
 // issuers. A list has to be there for each that says where one is (MDS3
 // section 3.2, step 4: all certificates in the chain must be checked).
 func checkRevocation(chain []*x509.Certificate, t Trust, now time.Time) (bool, error) {
-	checked := true
+	var missing []string
 	for i, c := range chain[:len(chain)-1] {
 		list := listOf(chain[i+1], t.Lists, now)
 		if list == nil {
-			checked = checked && len(c.CRLDistributionPoints) == 0
-			if checked || t.UncheckedRevocation {
-				continue
+			if len(c.CRLDistributionPoints) > 0 {
+				missing = append(missing, fmt.Sprintf("%s, from %s", c.Issuer, strings.Join(c.CRLDistributionPoints, " or ")))
 			}
-			return false, fmt.Errorf("%w: the list of %s is needed, from %s", ErrRevocation, c.Issuer, strings.Join(c.CRLDistributionPoints, " or "))
+			continue
 		}
 		for _, entry := range list.RevokedCertificateEntries {
 			if entry.SerialNumber.Cmp(c.SerialNumber) == 0 {
@@ -172,7 +171,10 @@ func checkRevocation(chain []*x509.Certificate, t Trust, now time.Time) (bool, e
 			}
 		}
 	}
-	return checked, nil
+	if len(missing) > 0 && !t.UncheckedRevocation {
+		return false, fmt.Errorf("%w: these lists are needed, in force now: %s", ErrRevocation, strings.Join(missing, "; "))
+	}
+	return len(missing) == 0, nil
 }
 
 // listOf returns an issuer's list that is in force now, nil if there is none.
