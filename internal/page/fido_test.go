@@ -242,6 +242,26 @@ func TestAPageThatStoodForTooLongGetsANewChallenge(t *testing.T) {
 	has(t, fieldsOf(t, c.answer()), "attestationObject")
 }
 
+// TestAnOfferThatStoodForTooLongIsMadeAgain as soon as somebody comes to the
+// page, and not after they have entered their PIN.
+func TestAnOfferThatStoodForTooLongIsMadeAgain(t *testing.T) {
+	c := openCeremony(t)
+	c.inNewPages(`PublicKeyCredential.isConditionalMediationAvailable = () => Promise.resolve(true)
+		navigator.credentials.get = () => { window.offered = true; return new Promise(() => {}) }`)
+	c.show(ceremonyData{Kind: "get", Options: strings.Replace(assertion, "60000", "0", 1), Conditional: true})
+	c.quietUntil(`window.offered === true`)
+	c.data = ceremonyData{Kind: "get", Options: assertion, Conditional: true}
+	c.do(evaluate(`document.getElementById("fido").focus()`), chromedp.WaitVisible(`form[data-options*="60000"] #fido`))
+	// A request by the button is left alone.
+	c.show(ceremonyData{Kind: "get", Options: assertion, Conditional: true})
+	c.quietUntil(`window.offered === true`)
+	c.press()
+	c.do(evaluate(`window.here = true; document.forms[0].dataset.options = document.forms[0].dataset.options.replace("60000", "0")
+		navigation.onnavigate = () => { window.here = false }
+		document.body.tabIndex = -1; document.body.focus()`))
+	c.quietUntil(`window.here === true`)
+}
+
 // TestAPageThatAFormMadeGetsANewChallenge without sending that form again.
 func TestAPageThatAFormMadeGetsANewChallenge(t *testing.T) {
 	c := openCeremony(t)

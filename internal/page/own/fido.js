@@ -18,15 +18,17 @@ export async function watchCeremony(form) {
   const words = waiting.dataset.carekeyWaiting
   const shown = Date.now()
   let current // the request that the browser is busy with; it takes one at a time
+  let offered // current is the offer in the address field, which nobody asked for
 
   async function ask(how) {
     current?.abort()
     const mine = current = new AbortController()
+    offered = how === 'conditional'
     const publicKey = decoded(JSON.parse(form.dataset.options))
     const began = performance.now()
     // Nobody should type a PIN for a challenge that is over: the page gets another.
     // A reload would send again what the last try said, where that made the page.
-    if (how === 'button' && Date.now() - shown >= publicKey.timeout) return location.replace(fresh())
+    if (how === 'button' && over()) return location.replace(fresh())
     busy(how !== 'conditional')
     try {
       const request = { publicKey, signal: mine.signal }
@@ -40,6 +42,7 @@ export async function watchCeremony(form) {
 
   function failed(how, error, took, timeout) {
     current = undefined
+    offered = false
     busy(false)
     if (how === 'conditional') return // nobody pressed anything: the button is still there
     // A browser that wants a person to press first refuses at once.
@@ -54,6 +57,10 @@ export async function watchCeremony(form) {
   function busy(on) {
     button.disabled = on
     waiting.textContent = on ? words : ''
+  }
+
+  function over() {
+    return Date.now() - shown >= JSON.parse(form.dataset.options).publicKey.timeout
   }
 
   function fresh() {
@@ -75,7 +82,12 @@ export async function watchCeremony(form) {
   // A page that comes back from the browser's memory waits for nothing.
   addEventListener('pageshow', event => event.persisted && busy(false))
   if ('carekeyAuto' in form.dataset) return ask('auto')
-  if ('carekeyConditional' in form.dataset && await browserCan('conditional')) ask('conditional')
+  if (!('carekeyConditional' in form.dataset) || !await browserCan('conditional')) return
+  // Browsers let the offer stand on a page that nobody looks at for hours. What
+  // somebody has typed stays.
+  const typed = () => document.querySelector('[autocomplete~=webauthn]')?.value
+  addEventListener('focusin', () => offered && over() && !typed() && location.replace(fresh()))
+  ask('conditional')
 }
 
 // markUnable says at each choice that this browser or computer cannot do why
