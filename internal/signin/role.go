@@ -149,7 +149,7 @@ func (s *SignIn) chooseRole(r *http.Request, req care.Requirement, role string) 
 		}
 		return err
 	})
-	if errors.Is(err, errUnmet) {
+	if errors.Is(err, errUnmet) || errors.Is(err, db.ErrText) { // what is no text is no role
 		return false, nil
 	}
 	return chosen && err == nil, err

@@ -90,7 +90,7 @@ func TestRoleOfSomebodyElseIsRefused(t *testing.T) {
 		return err
 	})
 	v := h.signedIn(3) // takes Helen's first three
-	for _, role := range []string{"helens", "unknown", ""} {
+	for _, role := range []string{"helens", "unknown", "", "\x00", "\xff", "555000200101\x00"} {
 		v.submit("/signin/role", "role", role).sees(http.StatusUnprocessableEntity, "Select the role that you want to use")
 	}
 	if v.session().Role != "" {
