@@ -170,32 +170,43 @@ func TestAFloodOfFaultsDoesNotFillTheDisk(t *testing.T) {
 // TestFaultsOfALockedDatabaseAreKeptOnceItIsFree: those are the ones that a
 // service desk asks about.
 func TestFaultsOfALockedDatabaseAreKeptOnceItIsFree(t *testing.T) {
-	dbtest.EachWith(t, db.Config{Deadline: 100 * time.Millisecond}, schemas, func(t *testing.T, d *db.DB) {
-		var said strings.Builder
-		l := faultlog.New(d, slog.New(slog.NewTextHandler(&said, nil)))
-		o := faultlog.Of(fault.New(fault.Busy, errors.New("locked")))
-		locked, free := make(chan struct{}), make(chan struct{})
-		var running sync.WaitGroup
-		running.Go(func() {
-			_ = d.Write(t.Context(), func(tx *db.Tx) error { // of the same row, and undone
-				_, err := tx.Exec(`INSERT INTO fault_log (ref, kind, at, method, path, request, client, uid, detail, cause)
-					VALUES ($1, 1, 1, '', '', '', '', '', '', '')`, o.Ref)
-				close(locked)
-				<-free
-				return errors.Join(err, errors.New("undone"))
-			})
+	for name, url := range map[string]string{"sqlite": dbtest.SQLite(t, schemas...), "postgres": dbtest.Postgres(t, schemas...)} {
+		t.Run(name, func(t *testing.T) { keptOnceFree(t, url) })
+	}
+}
+
+func keptOnceFree(t *testing.T, url string) {
+	// The log gives up soon, and whoever holds the database and looks into it does not.
+	d := dbtest.OpenWith(t, db.Config{}, url)
+	var said strings.Builder
+	l := faultlog.New(dbtest.OpenWith(t, db.Config{Deadline: 100 * time.Millisecond}, url), slog.New(slog.NewTextHandler(&said, nil)))
+	o := faultlog.Of(fault.New(fault.Busy, errors.New("locked")))
+	locked, free := make(chan struct{}), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		_ = d.Write(t.Context(), func(tx *db.Tx) error { // of the same row, and undone
+			_, err := tx.Exec(`INSERT INTO fault_log (ref, kind, at, method, path, request, client, uid, detail, cause)
+				VALUES ($1, 1, 1, '', '', '', '', '', '', '')`, o.Ref)
+			close(locked)
+			<-free
+			return errors.Join(err, errors.New("undone"))
 		})
-		<-locked
-		l.Record(o)
-		drain(l) // in vain
-		if _, err := find(t, d, o.Ref); !errors.Is(err, db.ErrNoRows) || !strings.Contains(said.String(), "cannot be kept") {
-			t.Errorf("while locked: %v, %s", err, &said)
-		}
-		close(free)
-		running.Wait()
-		drain(l)
-		if got, err := find(t, d, o.Ref); err != nil || got.Kind != fault.Busy.Number {
-			t.Errorf("afterwards: %+v, %v", got, err)
-		}
 	})
+	<-locked
+	l.Record(o)
+	drain(l) // in vain
+	if _, err := find(t, d, o.Ref); !errors.Is(err, db.ErrNoRows) || !strings.Contains(said.String(), "cannot be kept") {
+		t.Errorf("while locked: %v, %s", err, &said)
+	}
+	close(free)
+	running.Wait()
+	drain(l)
+	for patience := time.Now().Add(time.Minute); time.Now().Before(patience); drain(l) { // on a busy machine that takes more than one go
+		if _, err := find(t, d, o.Ref); err == nil {
+			break
+		}
+	}
+	if got, err := find(t, d, o.Ref); err != nil || got.Kind != fault.Busy.Number {
+		t.Errorf("afterwards: %+v, %v", got, err)
+	}
 }
