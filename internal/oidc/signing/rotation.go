@@ -125,6 +125,9 @@ func (r *Rotation) Rotate(ctx context.Context, d Demand) (Key, error) {
 		if err != nil {
 			return Key{}, err
 		}
+		if err := r.rootFits(all); err != nil {
+			return Key{}, err
+		}
 		generation := int64(1)
 		if last := newest(all, d.Algorithm); last != nil {
 			generation = last.generation + 1
@@ -148,6 +151,22 @@ func (r *Rotation) Rotate(ctx context.Context, d Demand) (Key, error) {
 		}
 		// Another node made that generation: look at it.
 	}
+}
+
+// rootFits refuses an operator whose root key opens none of the keys that are
+// here: no node could open what was sealed under it, and none would start. One
+// that opens is enough, so that a key that was made so can be given up.
+func (r *Rotation) rootFits(all []stored) error {
+	var err error
+	for _, k := range all {
+		if len(k.sealed) == 0 { // in an HSM, or destroyed
+			continue
+		}
+		if _, err = r.unseal(k); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // next makes the private half, outside the transaction, and stores the key. It

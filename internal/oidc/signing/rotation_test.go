@@ -388,6 +388,24 @@ func TestARetiredRootKeyIsNotNeededForRetiredKeys(t *testing.T) {
 	}
 }
 
+// TestAnotherRootKeyRotatesNothing: what it sealed would keep every node from
+// starting.
+func TestAnotherRootKeyRotatesNothing(t *testing.T) {
+	each(t, func(t *testing.T, c *clock, d *db.DB) {
+		before := states(t, open(t, d))
+		strange := signing.NewRotation(signing.Options{DB: d, Ring: keys.NewRing(keys.Root{8})})
+		for _, leaked := range []bool{false, true} {
+			_, err := strange.Rotate(t.Context(), signing.Demand{Algorithm: jose.ES256, Leaked: leaked, Actor: "operator"})
+			if err == nil || !strings.Contains(err.Error(), "sealed under another root key") {
+				t.Errorf("leaked %v: %v", leaked, err)
+			}
+		}
+		if after := states(t, open(t, d)); after != before {
+			t.Errorf("before %s, after %s", before, after)
+		}
+	})
+}
+
 func TestEveryChangeOfAKeyIsAudited(t *testing.T) {
 	c := newClock()
 	d := dbtest.OpenAt(t, c.now, schemas...)
