@@ -1,11 +1,12 @@
 // Command carekey is the identity service and the tools of who runs it.
 //
 // It reads the command line and wires; what a command does is done by the
-// rooms. A command that fails says in one line what to mend and exits with 1.
+// rooms. A command that fails says in its last line what to mend and exits with 1.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/server/config"
 )
 
@@ -56,8 +58,19 @@ func main() {
 	parser.FatalIfErrorf(err)
 	if err := command.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "carekey:", err)
+		if next := advice(err); next != "" {
+			fmt.Fprintln(os.Stderr, next)
+		}
 		os.Exit(1)
 	}
+}
+
+// advice is what to do about an error that the database gives to any command.
+func advice(err error) string {
+	if errors.Is(err, db.ErrBusy) {
+		return "Another program holds the database. See which (SQLite: fuser -v FILE; PostgreSQL: pg_stat_activity), then run this again."
+	}
+	return ""
 }
 
 // quiet is the log of a command that talks to a person: warnings only.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"carekey.dev/carekey/internal/db"
 	"carekey.dev/carekey/internal/db/dbtest"
 	"carekey.dev/carekey/internal/porttest"
 )
@@ -46,6 +47,16 @@ func TestCommands(t *testing.T) {
 			"ready": ready, "get": get, "post": post, "explained": explained,
 		},
 	})
+}
+
+// TestABusyDatabaseIsExplained: the operator finds what holds it.
+func TestABusyDatabaseIsExplained(t *testing.T) {
+	if said := advice(fmt.Errorf("applying: %w", db.ErrBusy)); !strings.Contains(said, "fuser -v") {
+		t.Errorf("a busy database: %q", said)
+	}
+	if said := advice(db.ErrNoRows); said != "" {
+		t.Errorf("another error: %q", said)
+	}
 }
 
 // ready waits until an address answers with 200. A second argument is the CA
