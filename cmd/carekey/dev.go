@@ -12,8 +12,6 @@ import (
 	"carekey.dev/carekey/internal/world"
 )
 
-const defaultData = "data"
-
 type devCommand struct {
 	Listen            string `help:"Address to listen on (default: ${default})." default:"localhost:8080" placeholder:"ADDR"`
 	Data              string `help:"Folder for the database and keys (default: ${default})." default:"data" placeholder:"DIR"`

@@ -23,7 +23,7 @@ func (p place) resolve(c *console) (*config.Config, error) {
 	case p.Data != "":
 		return server.BesideDev(p.Data, c.env)
 	}
-	return server.BesideDev(defaultData, c.env)
+	return server.BesideDev(server.DefaultFolder, c.env)
 }
 
 // enter runs fn in the installation, beside its server or without it.

@@ -38,6 +38,9 @@ type Options struct {
 	App *app.App
 	// Demo is the address of the demo relying parties: "http://localhost:9090/".
 	Demo string
+	// Folder is the flag with which commands find the data folder of this
+	// server, "" if they look there anyway.
+	Folder string
 }
 
 // Dev is the room.
@@ -70,9 +73,9 @@ func (d *Dev) front(w http.ResponseWriter, r *http.Request) {
 	d.pages.Render(w, r, http.StatusOK, "front", page.View{
 		Title: "Try Carekey",
 		Data: struct {
-			Demo   string
-			People [][]any
-		}{d.Demo, people},
+			Demo, Folder string
+			People       [][]any
+		}{d.Demo, d.Folder, people},
 	})
 }
 

@@ -22,6 +22,17 @@ import (
 // demonstration.
 const baseURLFile = "base_url"
 
+// DefaultFolder is where dev mode keeps everything, and where commands look.
+const DefaultFolder = "data"
+
+// folderFlag is what makes a command find another folder.
+func folderFlag(folder string) string {
+	if folder == DefaultFolder {
+		return ""
+	}
+	return " --data " + folder
+}
+
 // PrepareDev makes the data folder of dev mode what it has to be: locked
 // against a second server, with a root key, a certificate if asked for, and the
 // address for commands. Close what it returns when the server ends.

@@ -110,7 +110,7 @@ func (s *site) routes() {
 	help.New(s.kit, s.allowList).Routes(s.mux)
 	h.Terms.Routes(s.mux, s.kit, h.DB.Now)
 	if h.Config.Dev {
-		dev.New(dev.Options{DB: h.DB, Kit: s.kit, App: h.App, Demo: DemoURL}).Routes(s.mux)
+		dev.New(dev.Options{DB: h.DB, Kit: s.kit, App: h.App, Demo: DemoURL, Folder: folderFlag(h.Config.DataDir)}).Routes(s.mux)
 		return
 	}
 	s.mux.Handle("GET /{$}", http.RedirectHandler("/cim/", http.StatusSeeOther))
