@@ -54,6 +54,7 @@ func each(t *testing.T, o session.Options, test func(t *testing.T, h *house)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		session.Wait(sessions, time.Minute) // a machine that runs other tests beside may need more than people would wait
 		test(t, &house{Sessions: sessions, t: t, db: d, opener: opener, clock: clock})
 	})
 }

@@ -142,6 +142,7 @@ func TestPagesAreReadWhileActivityCannotBeRecorded(t *testing.T) {
 			})
 		}()
 		<-locked
+		session.Wait(h.Sessions, 50*time.Millisecond)
 		before := h.db.Counters().Writes
 		for range 20 {
 			if s := h.current(token); s == nil || !s.LastSeen.Equal(opened) || !s.IdleUntil.Equal(opened.Add(time.Hour)) {
@@ -160,6 +161,7 @@ func TestPagesAreReadWhileActivityCannotBeRecorded(t *testing.T) {
 		for h.db.Counters().Pending > 0 {
 			<-tick.C
 		}
+		session.Wait(h.Sessions, time.Minute)
 		if s := h.current(token); !s.LastSeen.Equal(h.clock.read()) {
 			t.Errorf("the activity was not recorded afterwards: %+v", s)
 		}

@@ -69,6 +69,7 @@ type Sessions struct {
 	aal2, aal3 Limits
 	random     io.Reader
 	touching   sync.Map // the IDs of sessions whose activity is being recorded
+	patience   time.Duration
 }
 
 // New returns the sessions, and the Opener for the gate. Limits above the
@@ -82,7 +83,7 @@ func New(d *db.DB, o Options) (*Sessions, Opener, error) {
 	if err != nil {
 		return nil, Opener{}, err
 	}
-	s := &Sessions{db: d, aal2: aal2, aal3: aal3, random: o.Random}
+	s := &Sessions{db: d, aal2: aal2, aal3: aal3, random: o.Random, patience: touchWithin}
 	return s, Opener{s}, nil
 }
 

@@ -32,7 +32,7 @@ func (s *Sessions) touch(ctx context.Context, found *Session, now time.Time) err
 		s.touching.Delete(id) // before the answer: the reader's next page may come at once
 		recorded <- err
 	}()
-	patience := time.NewTimer(touchWithin)
+	patience := time.NewTimer(s.patience)
 	defer patience.Stop()
 	select {
 	case err := <-recorded:
