@@ -25,6 +25,8 @@ const (
 )
 
 // framesTime is how long the services in frames get before the browser goes on.
+// Without scripts it begins to count when they all have answered, or the person
+// goes on by themselves.
 const framesTime = 3 * time.Second
 
 // signOuts is what the provider needs to sign people out.
@@ -232,7 +234,8 @@ func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request) {
 		Data: struct {
 			Service, Back, Reference string
 			Problem                  bool
-		}{leave.Service, leave.Back, leave.Reference, leave.Reference != ""},
+			Seconds                  int
+		}{leave.Service, leave.Back, leave.Reference, leave.Reference != "", int(framesTime.Seconds())},
 	}
 	status := http.StatusOK
 	if leave.Reference != "" {

@@ -43,18 +43,7 @@ func TestSigningOutInARealBrowser(t *testing.T) {
 	tab := chromium.Tab(t)
 	opens := func(name string, pairs ...string) {
 		t.Helper()
-		var token string
-		home, err := url.Parse(h.server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, cookie := range b.client.Jar.Cookies(home) {
-			if cookie.Name == session.Cookie {
-				token = cookie.Value
-			}
-		}
-		err = chromedp.Do(tab, holding(network.SetCookieParams{Name: session.Cookie, Value: token, URL: h.server.URL + "/", Path: "/", Secure: new(true)}),
-			chromedp.EmulateViewport(320, 900), chromedp.Navigate(h.server.URL+endSessionPath+"?"+form(pairs...).Encode()))
+		err := chromedp.Do(tab, h.carrying(b), chromedp.EmulateViewport(320, 900), chromedp.Navigate(h.server.URL+endSessionPath+"?"+form(pairs...).Encode()))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -81,8 +70,50 @@ func TestSigningOutInARealBrowser(t *testing.T) {
 	within(t, framed)
 }
 
-// holding gives the browser a cookie.
-func holding(cookie network.SetCookieParams) chromedp.Action[chromedp.Void] {
+// A service that does not answer in its frame keeps nobody from going back: the
+// browser counts the seconds of Refresh from when the frames have loaded.
+func TestAServiceThatHangsInItsFrameHoldsNobodyUp(t *testing.T) {
+	h := open(t)
+	hang, back := make(chan struct{}), make(chan url.Values, 10)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/leave":
+			<-hang
+		case "/signed-out":
+			back <- r.URL.Query()
+		}
+	}))
+	t.Cleanup(service.Close)
+	t.Cleanup(func() { close(hang) })
+	h.withFarewell(func(rp *relyingparty.RelyingParty) {
+		rp.FrontchannelLogoutURI = service.URL + "/leave"
+		rp.PostLogoutRedirectURIs = []string{service.URL + "/signed-out"}
+	})
+	b := h.browser()
+	tab := chromium.Tab(t)
+	_, hint := b.atERS(amara)
+	go func() { // it returns when the page has loaded, and so perhaps not before the test does
+		_ = chromedp.Do(tab, h.carrying(b), chromedp.Navigate(h.server.URL+endSessionPath+"?"+
+			form("id_token_hint", hint, "post_logout_redirect_uri", service.URL+"/signed-out", "state", "s 1").Encode()))
+	}()
+	if came := within(t, back); came.Get("state") != "s 1" {
+		t.Errorf("the browser came back with %v", came)
+	}
+}
+
+// carrying gives the real browser the session of another.
+func (h *house) carrying(b *browser) chromedp.Action[chromedp.Void] {
+	cookie := network.SetCookieParams{Name: session.Cookie, URL: h.server.URL + "/", Path: "/", Secure: new(true)}
+	home, err := url.Parse(h.server.URL)
+	if err != nil {
+		h.t.Error(err)
+		home = &url.URL{}
+	}
+	for _, one := range b.client.Jar.Cookies(home) {
+		if one.Name == session.Cookie {
+			cookie.Value = one.Value
+		}
+	}
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := cdp.Call(ctx, target, network.SetCookie, cookie)
 		return chromedp.Void{}, err

@@ -14,3 +14,12 @@ document.querySelectorAll('form[data-carekey-fido]').forEach(watchCeremony)
 
 // A form that carries an answer to another service leaves by itself.
 document.querySelector('form[data-carekey-onward]')?.requestSubmit()
+
+// A page that opens other services in frames goes on although one of them hangs:
+// a browser counts the seconds of the header Refresh from when all have loaded.
+document.querySelectorAll('[data-carekey-leaves]').forEach((leaves) => {
+  setTimeout(() => {
+    stop()
+    location.assign(leaves.querySelector('a').href)
+  }, leaves.dataset.carekeyLeaves * 1000)
+})
