@@ -50,9 +50,9 @@ func OpenAt(t testing.TB, clock func() time.Time, schemas ...fs.FS) *db.DB {
 	return OpenWith(t, db.Config{Now: clock}, SQLite(t, schemas...))
 }
 
-// patience is the deadline of a database whose test gives none. It only bounds a hang: a machine that runs other tests beside may keep a statement waiting
-// for longer than a server should.
-const patience = time.Minute
+// patience is how long a server may take to start, or to make a database, and the deadline of a database whose test gives none. It only bounds a hang: a
+// machine that runs other tests beside may keep a statement waiting for longer than a server should.
+const patience = 2 * time.Minute
 
 // OpenWith opens the database at url, which SQLite or Postgres has given, and closes it after the test.
 func OpenWith(t testing.TB, config db.Config, url string) *db.DB {

@@ -104,7 +104,7 @@ func (s *TestServer) Stop() error {
 
 // await returns when the server answers.
 func (s *TestServer) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
