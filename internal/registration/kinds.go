@@ -94,6 +94,14 @@ var kinds = []kind{
 	},
 }
 
+// one names the thing in the middle of a sentence.
+func (k kind) one() string {
+	if k.Called == k.Noun {
+		return "a " + k.Called
+	}
+	return k.Called // a name
+}
+
 // kindOf is the kind of a type; the zero kind, if there is none.
 func kindOf(m care.Method) kind {
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.method == m })

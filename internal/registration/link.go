@@ -17,7 +17,7 @@ func (g *Registration) link(w http.ResponseWriter, r *http.Request) {
 	token := r.URL.Query().Get("t")
 	if l, _, err := g.Link.Resume(r.Context(), token, page.Browser(r)); err == nil {
 		g.render(w, r, "resume", "", page.View{
-			Title: "Continue your registration", Data: struct{ Label, Token string }{l.Method.TypeLabel(), token},
+			Title: "Continue your registration", Data: struct{ Label, Token string }{kindOf(l.Method).one(), token},
 		})
 		return
 	}

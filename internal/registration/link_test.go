@@ -174,7 +174,7 @@ func TestClosedTabGoesOnWithTheSameLink(t *testing.T) { // decision 5
 	b := h.browser()
 	b.starts(path).toPassword(priyaMail)
 	h.Clock.Later(journeyLife - time.Minute) // the link's 3 minutes are long over
-	b.get(path).sees(200, "Continue your registration")
+	b.get(path).sees(200, "Continue your registration", "You started to register Microsoft Authenticator with this link")
 	b.submit("").isAt(pathEmail)
 	secret := b.toVerify(priyaMail)
 	b.submit("", "code", h.Code(secret)).isAt(pathConfirm)

@@ -110,7 +110,7 @@ func (g *Registration) send(ctx context.Context, t trip) (verdict, err error) {
 		return verdict, err
 	}
 	request := mailcode.Request{
-		Journey: t.ID, Purpose: "register " + t.State.Method.TypeLabel(),
+		Journey: t.ID, Purpose: "register " + kindOf(t.State.Method).one(),
 		UID: p.UID, Address: t.State.Address, Asker: "person " + string(p.UID), Deliver: verdict == nil,
 	}
 	if t.State.By != byLink {

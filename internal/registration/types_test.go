@@ -123,6 +123,18 @@ func TestEveryKindHasItsWords(t *testing.T) {
 	}
 }
 
+// TestATypeIsNamedInTheMiddleOfASentence, as mails and pages do.
+func TestATypeIsNamedInTheMiddleOfASentence(t *testing.T) {
+	for method, want := range map[care.Method]string{
+		care.AuthenticatorApp: "Microsoft Authenticator", care.WindowsHello: "Windows Hello",
+		care.SecurityKey: "a security key", care.Passkey: "a passkey",
+	} {
+		if got := kindOf(method).one(); got != want {
+			t.Errorf("%s is %q, want %q", method, got, want)
+		}
+	}
+}
+
 func moment(seconds int64) time.Time {
 	if seconds == 0 {
 		return time.Time{}
