@@ -124,7 +124,10 @@ func types() [][]any {
 	var list [][]any
 	for _, m := range care.Methods() {
 		level := m.Highest().String()
-		if m == care.Passkey {
+		switch m {
+		case care.WindowsHello, care.SecurityKey:
+			level = "AAL3 or AAL2"
+		case care.Passkey:
 			level = "AAL2, or AAL3 if it cannot leave its device"
 		}
 		list = append(list, []any{m.Label(), words[m], level})

@@ -143,6 +143,9 @@ func TestCookiePageTellsTheTruth(t *testing.T) {
 
 func TestAuthenticatorsAreAllDescribed(t *testing.T) { // seed 0, "Learn more about NHS CIS2 authenticators"
 	text := shelf(t, nil, nil).Get("/help/authenticators").Text()
+	if got := strings.Count(text, "AAL3 or AAL2"); got != 2 {
+		t.Errorf("%d types may count as either level, want security keys and Windows Hello", got)
+	}
 	for _, m := range care.Methods() {
 		if !strings.Contains(text, m.Label()) {
 			t.Errorf("the page does not tell about %s", m.Label())
