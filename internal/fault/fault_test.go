@@ -58,6 +58,15 @@ func TestWhatABrowserRefusedIsSaidToWhoeverHasNoKey(t *testing.T) {
 	}
 }
 
+// TestWhoeverNeedsMoreIsSentToWhatTheyHave: a security key may be what did not
+// reach the level.
+func TestWhoeverNeedsMoreIsSentToWhatTheyHave(t *testing.T) {
+	next := fault.LevelTooLow.Next
+	if strings.Contains(next, "security key") || !strings.Contains(next, "list of authenticators") || !strings.Contains(next, "Registration Authority") {
+		t.Errorf("the way on is %q", next)
+	}
+}
+
 func TestFaultKeepsItsCauseFromThePerson(t *testing.T) {
 	cause := errors.New("pq: secret table")
 	f := fault.New(fault.Internal, cause).With("Call us.")
