@@ -230,10 +230,18 @@ func (f *farewell) readBack(query url.Values) error {
 }
 
 // means reports whether the request shows that it means a session, and no other
-// than that of this browser, if it has one. An expired ID token shows nothing:
-// anybody may have found it in a log.
+// than that of this browser. Who works for a whole shift signs out with the ID
+// token of its beginning, so an expired one is enough where the browser holds
+// the session (OpenID Connect RP-Initiated Logout section 2). By itself it shows
+// nothing: anybody may have found it in a log.
 func (f farewell) means(meant, here *session.Session, now time.Time) bool {
-	return f.hint != nil && f.hint.Fresh(now) && meant != nil && meant.UID == f.hint.UID && (here == nil || here.SID == meant.SID)
+	if f.hint == nil || meant == nil || meant.UID != f.hint.UID {
+		return false
+	}
+	if here == nil {
+		return f.hint.Fresh(now)
+	}
+	return here.SID == meant.SID
 }
 
 // standing returns the session of this browser and the one that a hint names.
@@ -266,7 +274,7 @@ func (p *Provider) tellProgram(w http.ResponseWriter, r *http.Request, f farewel
 	case f.hint == nil:
 		e = badSignOut("id_token_hint is missing: without it a person has to confirm the sign-out in their browser", nil)
 	case meant != nil && !f.hint.Fresh(now):
-		e = badSignOut("id_token_hint has expired: a person has to confirm the sign-out in their browser", nil)
+		e = badSignOut("id_token_hint has expired: send the person's browser here, or a newer one", nil)
 	case meant != nil:
 		e = badSignOut("id_token_hint belongs to another session than the one of this browser", nil)
 	default:

@@ -125,9 +125,28 @@ func TestAFreshHintSignsOutAtOnceAndLeadsBack(t *testing.T) {
 	})
 }
 
+// OpenID Connect RP-Initiated Logout section 2: a session of the present may be
+// signed out of by an ID token that has expired. A nurse who signs out at the end
+// of a shift walks away, and answers no question.
+func TestAnExpiredHintSignsOutTheSessionThatTheBrowserHolds(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.withFarewell()
+		b := h.browser()
+		s, hint := b.atERS(amara)
+		h.pass(9 * time.Hour)
+		if a := h.browser().leave("id_token_hint", hint); h.over(s) {
+			t.Fatalf("a stranger's browser signed Amara out by an old ID token: %d %s", a.status, a.body)
+		}
+		a := b.leave("id_token_hint", hint, "post_logout_redirect_uri", signedOutAt, "state", "s")
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != signedOutAt+"?state=s" || !h.over(s) {
+			t.Errorf("answered %d %s\n%s", a.status, a.header.Get("Location"), a.body)
+		}
+	})
+}
+
 // ASVS 10.6.2, and OpenID Connect RP-Initiated Logout section 2: the person is
 // asked unless a valid ID token names this very session.
-func TestNobodyIsSignedOutWithoutAFreshHintOrTheirYes(t *testing.T) {
+func TestNobodyIsSignedOutWithoutAHintOrTheirYes(t *testing.T) {
 	type scene struct {
 		hint, other, old string // of this session, of another, and expired
 	}
@@ -143,7 +162,7 @@ func TestNobodyIsSignedOutWithoutAFreshHintOrTheirYes(t *testing.T) {
 		"a client, no hint":     {ask: func(scene) url.Values { return form("client_id", ers, "post_logout_redirect_uri", signedOutAt) }, back: true},
 		"an address, no client": {ask: func(scene) url.Values { return form("post_logout_redirect_uri", signedOutAt) }, refused: "was sent without id_token_hint or client_id"},
 		// An expired ID token may lie in anybody's log.
-		"an expired hint": {ask: func(s scene) url.Values {
+		"an expired hint of another session": {ask: func(s scene) url.Values {
 			return form("id_token_hint", s.old, "post_logout_redirect_uri", signedOutAt)
 		}, back: true},
 		"a hint of another session": {ask: func(s scene) url.Values {
@@ -169,7 +188,7 @@ func TestNobodyIsSignedOutWithoutAFreshHintOrTheirYes(t *testing.T) {
 			h := open(t)
 			h.withFarewell()
 			b := h.browser()
-			_, old := b.atERS(amara)
+			_, old := h.browser().atERS(amara)
 			h.pass(61 * time.Minute)
 			s, hint := b.atERS(amara)
 			theirs, other := h.browser().atERS(zoe)
@@ -342,7 +361,8 @@ func FuzzSignOutRequest(f *testing.F) {
 	h := open(f)
 	h.withFarewell()
 	b, stranger := h.browser(), h.browser()
-	s, hint := b.atERS(amara)
+	s, _ := b.atERS(amara)
+	_, hint := h.browser().atERS(amara) // of another session
 	h.pass(61 * time.Minute)
 	f.Add("id_token_hint=" + hint + "&state=s&post_logout_redirect_uri=" + url.QueryEscape(signedOutAt))
 	f.Add("client_id=" + ers + "&post_logout_redirect_uri=" + url.QueryEscape(signedOutAt+"?from=carekey") + "&state=%00%ff")

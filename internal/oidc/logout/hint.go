@@ -18,7 +18,7 @@ type Hint struct {
 }
 
 // Fresh reports whether the hint has not expired. One that has says whom the
-// relying party means, and nothing more: it must not log anybody out.
+// relying party means, and nothing more: alone it must not log anybody out.
 func (h Hint) Fresh(now time.Time) bool { return now.Before(h.Expires) }
 
 // ErrHint is the error of a text that is no ID token of ours.
