@@ -177,7 +177,7 @@ var (
 		Number: 341, Name: "level too low", Status: http.StatusForbidden,
 		Title:    "This needs a stronger way to sign in",
 		Sentence: "The way you signed in does not reach the level that is asked for.",
-		Next:     "Use another way to sign in. Your list of authenticators in Care Identity Management says what each counts as. If none is enough, ask your Registration Authority for a registration link.",
+		Next:     "Use another way to sign in. If none of yours is enough, ask your Registration Authority for a registration link.",
 		Desk:     "The service or the change asks for a higher assurance level than the method used can reach.",
 	}
 	NotFresh = &Kind{
