@@ -122,6 +122,13 @@ func TestAFreshHintSignsOutAtOnceAndLeadsBack(t *testing.T) {
 			t.Errorf("answered %d\n%s", a.status, a.body)
 		}
 		pagetest.Check(t, a.body)
+		const told = "We have told the services"
+		if !strings.Contains(a.body, told) {
+			t.Errorf("the page does not say that services were told\n%s", a.body)
+		}
+		if a := b.follow(b.leave()); strings.Contains(a.body, told) || !strings.Contains(a.body, "You have signed out") {
+			t.Errorf("where nobody was signed in the page says\n%s", a.body)
+		}
 	})
 }
 

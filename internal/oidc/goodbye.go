@@ -233,9 +233,9 @@ func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request) {
 		Title: "You have signed out", Frames: frames,
 		Data: struct {
 			Service, Back, Reference string
-			Problem                  bool
+			Problem, Ended           bool
 			Seconds                  int
-		}{leave.Service, leave.Back, leave.Reference, leave.Reference != "", int(framesTime.Seconds())},
+		}{leave.Service, leave.Back, leave.Reference, leave.Reference != "", leave.SID != "", int(framesTime.Seconds())},
 	}
 	status := http.StatusOK
 	if leave.Reference != "" {
