@@ -100,6 +100,9 @@ func (h *House) furnish(ctx context.Context) error {
 	if err := h.DB.Migrate(ctx, Schemas()...); err != nil {
 		return err
 	}
+	if err := h.Rotation().FitsRoot(ctx); err != nil {
+		return err
+	}
 	send, err := h.mailer()
 	if err != nil {
 		return err

@@ -153,9 +153,18 @@ func (r *Rotation) Rotate(ctx context.Context, d Demand) (Key, error) {
 	}
 }
 
-// rootFits refuses an operator whose root key opens none of the keys that are
-// here: no node could open what was sealed under it, and none would start. One
-// that opens is enough, so that a key that was made so can be given up.
+// FitsRoot fails if the root key opens none of the keys that are here. What was
+// sealed under it, of whatever room, no node could open.
+func (r *Rotation) FitsRoot(ctx context.Context) error {
+	all, err := r.read(ctx)
+	if err != nil {
+		return err
+	}
+	return r.rootFits(all)
+}
+
+// rootFits is FitsRoot for keys that were read. One that opens is enough, so
+// that a key of another root key can be given up.
 func (r *Rotation) rootFits(all []stored) error {
 	var err error
 	for _, k := range all {
