@@ -29,10 +29,9 @@ type instructionsData struct {
 	// Action is where the form goes, Token the registration link or "".
 	Action, Token    string
 	Replaces, ByLink bool
-	// Standing says what a key will count for, "" for an app; Raise that a
-	// registration link would lead higher.
-	Standing string
-	Raise    bool
+	// Standing says what a key will count for, "" for an app; Raise what to ask
+	// for that leads higher, or "".
+	Standing, Raise string
 	// Several: a link adds to what the person holds.
 	Several bool
 }
@@ -130,10 +129,18 @@ func (g *Registration) instructions(w http.ResponseWriter, r *http.Request, s *s
 // forMember is what the page says to a signed-in person.
 func forMember(r *http.Request, s *session.Session, want wanted) instructionsData {
 	begun := state{By: bySession, Level: s.AAL}
-	return instructionsData{
+	d := instructionsData{
 		Kind: want.kind, Action: here(r), Replaces: want.replaces != "",
-		Standing: begun.standing(want.kind), Raise: want.kind.key() && s.AAL < care.AAL3,
+		Standing: begun.standing(want.kind),
 	}
+	switch {
+	case !want.kind.key() || s.AAL >= care.AAL3:
+	case want.kind.method == care.Passkey: // most can be copied, whoever stands behind them
+		d.Raise = "a link for a security key"
+	default:
+		d.Raise = "a link"
+	}
+	return d
 }
 
 func (g *Registration) instructionsPage(w http.ResponseWriter, r *http.Request, sealed string, d instructionsData, mistakes ...page.FieldError) {

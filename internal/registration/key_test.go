@@ -106,6 +106,20 @@ func TestWorkerRegistersAKey(t *testing.T) {
 	}
 }
 
+// TestWhoNeedsAAL3IsToldWhatToAskFor before they register less. Most passkeys
+// can be copied, so a link for one leads nowhere.
+func TestWhoNeedsAAL3IsToldWhatToAskFor(t *testing.T) {
+	h := newHouse(t)
+	h.openPasskeys()
+	for method, want := range map[care.Method]string{
+		care.SecurityKey: "will count as AAL2. Ask your Registration Authority for a link if you need AAL3.",
+		care.Passkey:     "will count as AAL2. Ask your Registration Authority for a link for a security key if you need AAL3.",
+	} {
+		h.Who, h.Level = priya, care.AAL2
+		h.browser().get(pathAdd+"/"+string(method)).sees(200, want)
+	}
+}
+
 // TestLinkRegistersAKeyWithAllThatItCanShow: the RA's word carries it (N23).
 func TestLinkRegistersAKeyWithAllThatItCanShow(t *testing.T) {
 	for _, method := range []care.Method{care.SecurityKey, care.WindowsHello} {
