@@ -41,38 +41,19 @@ func (s *site) lookAtMetadata(ctx context.Context) {
 	}
 }
 
-// freshness says how old the FIDO metadata is, when it is asked.
-type freshness struct {
-	db               *db.DB
-	number, next, in *prometheus.Desc
-}
-
-func newFreshness(d *db.DB) freshness {
-	return freshness{
-		d,
-		prometheus.NewDesc("carekey_fido_metadata_number", "Number of the FIDO metadata file, 0 if none was imported.", nil, nil),
-		prometheus.NewDesc("carekey_fido_metadata_next_update_timestamp_seconds", "Day by which the next FIDO metadata file comes: this one is out of date a day later.", nil, nil),
-		prometheus.NewDesc("carekey_fido_metadata_imported_timestamp_seconds", "When the FIDO metadata was imported.", nil, nil),
-	}
-}
-
-func (f freshness) Describe(all chan<- *prometheus.Desc) { all <- f.number; all <- f.next; all <- f.in }
-
-// Collect leaves the numbers out when the database does not answer.
-func (f freshness) Collect(all chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
-	defer cancel()
-	var s metadata.Standing
-	err := f.db.Read(ctx, func(tx *db.Tx) (err error) {
-		s, err = metadata.Stand(tx)
-		return err
-	})
-	if err != nil {
-		return
-	}
-	all <- prometheus.MustNewConstMetric(f.number, prometheus.GaugeValue, float64(s.No))
-	if s.No > 0 {
-		all <- prometheus.MustNewConstMetric(f.next, prometheus.GaugeValue, float64(s.NextUpdate.Unix()))
-		all <- prometheus.MustNewConstMetric(f.in, prometheus.GaugeValue, float64(s.ImportedAt.Unix()))
-	}
+// newFreshness says how old the FIDO metadata is.
+func newFreshness(d *db.DB) asked {
+	number := prometheus.NewDesc("carekey_fido_metadata_number", "Number of the FIDO metadata file, 0 if none was imported.", nil, nil)
+	next := prometheus.NewDesc("carekey_fido_metadata_next_update_timestamp_seconds", "Day by which the next FIDO metadata file comes: this one is out of date a day later.", nil, nil)
+	imported := prometheus.NewDesc("carekey_fido_metadata_imported_timestamp_seconds", "When the FIDO metadata was imported.", nil, nil)
+	return asked{d, []*prometheus.Desc{number, next, imported}, func(tx *db.Tx) (func(measure), error) {
+		s, err := metadata.Stand(tx)
+		return func(is measure) {
+			is(number, float64(s.No))
+			if s.No > 0 {
+				is(next, float64(s.NextUpdate.Unix()))
+				is(imported, float64(s.ImportedAt.Unix()))
+			}
+		}, err
+	}}
 }

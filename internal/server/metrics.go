@@ -26,68 +26,69 @@ type metrics struct {
 	faults   *prometheus.CounterVec
 }
 
-// letters counts the messages that have not reached anybody, when it is asked.
-type letters struct {
-	db       *db.DB
-	messages *prometheus.Desc
+// measure makes one number of a description, with its labels.
+type measure func(what *prometheus.Desc, value float64, labels ...string)
+
+// asked is what the database says when somebody wants to know it.
+type asked struct {
+	db    *db.DB
+	descs []*prometheus.Desc
+	// read returns what to tell once the reading has succeeded.
+	read func(tx *db.Tx) (tell func(measure), err error)
 }
 
-func newLetters(d *db.DB) letters {
-	return letters{d, prometheus.NewDesc("carekey_outbox_messages",
-		"Messages that have not arrived: waiting, retried after a failure, given_up in the last 30 days.", []string{"state"}, nil)}
+// Describe names the numbers.
+func (a asked) Describe(all chan<- *prometheus.Desc) {
+	for _, what := range a.descs {
+		all <- what
+	}
 }
-
-func (l letters) Describe(all chan<- *prometheus.Desc) { all <- l.messages }
 
 // Collect leaves the numbers out when the database does not answer: the other
 // metrics are needed most then.
-func (l letters) Collect(all chan<- prometheus.Metric) {
+func (a asked) Collect(all chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
 	defer cancel()
-	var s outbox.Standing
-	err := l.db.Read(ctx, func(tx *db.Tx) (err error) {
-		s, err = outbox.Stand(tx)
+	var tell func(measure)
+	err := a.db.Read(ctx, func(tx *db.Tx) (err error) {
+		tell, err = a.read(tx)
 		return err
 	})
 	if err != nil {
 		return
 	}
-	for state, n := range map[string]int64{"waiting": s.Waiting, "retried": s.Retried, "given_up": s.GivenUp} {
-		all <- prometheus.MustNewConstMetric(l.messages, prometheus.GaugeValue, float64(n), state)
-	}
+	tell(func(what *prometheus.Desc, value float64, labels ...string) {
+		all <- prometheus.MustNewConstMetric(what, prometheus.GaugeValue, value, labels...)
+	})
 }
 
-// farewells counts the relying parties that have not heard of sign-outs, when
-// it is asked.
-type farewells struct {
-	db         *db.DB
-	deliveries *prometheus.Desc
+// newLetters counts the messages that have not reached anybody.
+func newLetters(d *db.DB) asked {
+	messages := prometheus.NewDesc("carekey_outbox_messages",
+		"Messages that have not arrived: waiting, retried after a failure, given_up in the last 30 days.", []string{"state"}, nil)
+	return asked{d, []*prometheus.Desc{messages}, func(tx *db.Tx) (func(measure), error) {
+		s, err := outbox.Stand(tx)
+		return func(is measure) {
+			for state, n := range map[string]int64{"waiting": s.Waiting, "retried": s.Retried, "given_up": s.GivenUp} {
+				is(messages, float64(n), state)
+			}
+		}, err
+	}}
 }
 
-func newFarewells(d *db.DB) farewells {
-	return farewells{d, prometheus.NewDesc("carekey_logout_deliveries",
+// newFarewells counts the relying parties that have not heard of sign-outs.
+func newFarewells(d *db.DB) asked {
+	deliveries := prometheus.NewDesc("carekey_logout_deliveries",
 		"Sign-outs that relying parties have not been told of, by client: waiting, retried after a failure, given_up in the last 30 days.",
-		[]string{"client", "state"}, nil)}
-}
-
-func (f farewells) Describe(all chan<- *prometheus.Desc) { all <- f.deliveries }
-
-// Collect leaves the numbers out when the database does not answer.
-func (f farewells) Collect(all chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
-	defer cancel()
-	var counts []logout.Count
-	err := f.db.Read(ctx, func(tx *db.Tx) (err error) {
-		counts, err = logout.Stand(tx)
-		return err
-	})
-	if err != nil {
-		return
-	}
-	for _, c := range counts {
-		state := strings.ReplaceAll(string(c.State), " ", "_")
-		all <- prometheus.MustNewConstMetric(f.deliveries, prometheus.GaugeValue, float64(c.N), c.ClientID, state)
-	}
+		[]string{"client", "state"}, nil)
+	return asked{d, []*prometheus.Desc{deliveries}, func(tx *db.Tx) (func(measure), error) {
+		counts, err := logout.Stand(tx)
+		return func(is measure) {
+			for _, c := range counts {
+				is(deliveries, float64(c.N), c.ClientID, strings.ReplaceAll(string(c.State), " ", "_"))
+			}
+		}, err
+	}}
 }
 
 // signingKeys says since when the provider's keys sign: one that is not
