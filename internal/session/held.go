@@ -45,7 +45,7 @@ func (s *Sessions) Own(ctx context.Context, r *http.Request) (*Session, error) {
 
 // Glance is Current without counting as activity.
 func (s *Sessions) Glance(ctx context.Context, r *http.Request) (*Session, error) {
-	return s.look(ctx, r, live)
+	return s.look(ctx, r, Live)
 }
 
 // GlanceBeside is CurrentBeside without counting as activity.
@@ -83,7 +83,7 @@ func (s *Sessions) Extend(ctx context.Context, r *http.Request) (*Session, error
 	var found *Session
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
-		found, err = live(tx, keys.Hash(token))
+		found, err = Live(tx, keys.Hash(token))
 		if err != nil || found == nil {
 			return err
 		}

@@ -212,9 +212,7 @@ func (s *Sessions) CurrentBeside(ctx context.Context, r *http.Request, beside Be
 
 // Live returns the session with this ID if it is alive, else nil: the gate
 // asks again in its own transaction.
-func Live(tx *db.Tx, id []byte) (*Session, error) { return live(tx, id) }
-
-func live(tx *db.Tx, id []byte) (*Session, error) { return liveBeside(tx, id, nothing) }
+func Live(tx *db.Tx, id []byte) (*Session, error) { return liveBeside(tx, id, nothing) }
 
 func liveBeside(tx *db.Tx, id []byte, beside Beside) (*Session, error) {
 	now := db.Micros(tx.Now())
